@@ -1,0 +1,154 @@
+/*
+ * pm_frame.h
+ *		Typed columns as numbers.
+ *
+ * A frame is built row by row, from a source or from an aggregate's
+ * transition function: one implementation, two doors.  Its column types
+ * decide what becomes of them (pm_schema.h).  A finished frame has its rows
+ * in canonical order, by a hash of their content, because the order of a scan
+ * is free: the same rows give the same model.
+ */
+#ifndef PM_FRAME_H
+#define PM_FRAME_H
+
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "pgtime.h"
+
+#include "pm_schema.h"
+#include "pm_source.h"
+
+/* ---- values of one column -------------------------------------------- */
+
+/* Turns a column's Datums into numbers or strings. */
+typedef struct PmConverter
+{
+	PmColumnClass class;
+	Oid			type;
+	const char *name;
+	FmgrInfo	function;		/* a category's output, a vector's cast */
+	int			cast_arguments;
+	pg_tz	   *time_zone;
+	const int64 *row;			/* for messages: the row being read */
+} PmConverter;
+
+/* The class of a field; an ERROR names the cast to use where it has none. */
+extern PmColumnClass pm_column_class(const PmField *field);
+
+/*
+ * A converter for a field.  Where the model's class for that name is known,
+ * another one is an ERROR; time_zone is that of the model or NULL for the
+ * session's.
+ */
+extern void pm_converter_init(PmConverter *converter, const PmField *field,
+							  const PmColumn *column, MemoryContext memory);
+
+/* An ERROR for NaN, infinity and what float4 cannot hold. */
+extern float pm_convert_number(const PmConverter *converter, Datum value);
+
+/* Days since 2000-01-01; Monday = 0; hour of the day. */
+extern double pm_convert_time(const PmConverter *converter, Datum value,
+							  int *weekday, int *hour);
+
+extern const char *pm_convert_string(PmConverter *converter, Datum value,
+									 size_t *length);
+
+/* Members as strings; NULL members are left out. */
+extern int	pm_convert_set(PmConverter *converter, Datum value,
+						   const char ***strings, size_t **lengths);
+
+/* Elements; an ERROR where one is NULL, NaN or infinite. */
+extern int	pm_convert_vector(PmConverter *converter, Datum value,
+							  float **elements);
+
+/* ---- frames ----------------------------------------------------------- */
+
+typedef struct PmFrameSpec
+{
+	int			column_count;
+	const PmField *columns;
+	const PmField *weight;		/* NULL = none; its value follows the others */
+	int			max_categories; /* more distinct ones are an ERROR */
+	bool		skip_incomplete;	/* leave out rows with any NULL */
+} PmFrameSpec;
+
+/* Codes of a multi-valued column: those of row i are [offsets[i], offsets[i+1]). */
+typedef struct PmFrameSet
+{
+	int			column;
+	size_t		offsets_capacity;
+	size_t		codes_capacity;
+	int64_t    *offsets;
+	int32_t    *codes;
+} PmFrameSet;
+
+typedef struct PmFrame
+{
+	PmSchema   *schema;
+	int64_t		n;
+	int			dense_width;	/* numbers, times in days, vectors */
+	float	   *dense;			/* n * dense_width, NAN = NULL */
+	int			code_width;		/* categories, weekdays, hours */
+	int32_t    *codes;			/* n * code_width */
+	int			set_count;
+	PmFrameSet *sets;
+	float	   *weights;		/* NULL = all 1 */
+
+	int64_t		rows_read;		/* n + the three below */
+	int64_t		skipped_weight; /* weight NULL or 0 */
+	int64_t		skipped_null;	/* every feature NULL */
+	int64_t		skipped_incomplete; /* some feature NULL, where asked */
+} PmFrame;
+
+typedef struct PmFrameBuilder PmFrameBuilder;
+
+extern PmFrameBuilder *pm_frame_begin(PmContext *ctx, const PmFrameSpec *spec);
+extern void pm_frame_add(PmFrameBuilder *builder, Datum *values, bool *nulls);
+extern PmFrame *pm_frame_finish(PmFrameBuilder *builder);
+
+/* All rows of a source, through the same builder. */
+extern PmFrame *pm_frame_read(PmContext *ctx, const PmSource *source,
+							  const PmFrameSpec *spec, const int *columns,
+							  int weight_column);
+
+/*
+ * The matrix that an algorithm sees: n rows of schema->feature_count float32.
+ * NULLs are imputed and, where asked, number features brought to (weighted)
+ * mean 0 and variance 1; shift, scale and impute of the schema say how.  A
+ * constant feature becomes 0.  The frame's own numbers are taken over where
+ * they already have this form.
+ */
+extern float *pm_frame_encode(PmContext *ctx, PmFrame *frame,
+							  bool standardize);
+
+/* Bring the rows into canonical order. */
+extern PmStatus pm_frame_sort(PmContext *ctx, PmFrame *frame);
+
+/* ---- scoring ---------------------------------------------------------- */
+
+/* Encodes records, or rows of a source, as training did. */
+typedef struct PmEncoder PmEncoder;
+
+extern PmEncoder *pm_encoder_create(MemoryContext memory,
+									const PmSchema *schema);
+
+/* Names of the columns that a row must have, and how many. */
+extern const char *const *pm_encoder_names(const PmEncoder *encoder,
+										   int *count);
+
+/* Say of which types the values to come are: one field for each name. */
+extern void pm_encoder_bind(PmEncoder *encoder, const PmField *fields);
+
+/*
+ * One row into feature_count float32.  False, and nothing written, when every
+ * value is NULL.
+ */
+extern bool pm_encoder_row(PmEncoder *encoder, Datum *values, bool *nulls,
+						   float *row);
+
+/* The same from a record. */
+extern bool pm_encoder_record(PmEncoder *encoder, HeapTupleHeader record,
+							  float *row);
+
+#endif							/* PM_FRAME_H */

@@ -1,0 +1,84 @@
+/*
+ * pm_source.h
+ *		Tables in: reading a relation, or the fields of a record.
+ *
+ * A source is a table, view, materialised view, foreign table or partitioned
+ * table, read with the caller's rights by a query, so that privileges and
+ * row-level security hold.  Rows stream through a DestReceiver straight into
+ * a callback: nothing is materialised.
+ */
+#ifndef PM_SOURCE_H
+#define PM_SOURCE_H
+
+#include "postgres.h"
+
+#include "access/htup.h"
+#include "access/tupdesc.h"
+
+typedef struct PmField
+{
+	char	   *name;
+	Oid			type;			/* of a domain, its base type */
+	int32		typmod;
+	AttrNumber	number;
+} PmField;
+
+typedef struct PmSource
+{
+	Oid			relation;
+	char	   *name;			/* schema-qualified and quoted */
+	int			field_count;
+	PmField    *fields;
+} PmSource;
+
+extern PmSource *pm_source_open(Oid relation);
+
+/* Index of a column; an unknown one is an ERROR that lists those there are. */
+extern int	pm_source_find(const PmSource *source, const char *column);
+
+/* Called for each row with the columns asked for, valid until it returns. */
+typedef void (*PmRowCallback) (void *argument, Datum *values, bool *nulls);
+
+/*
+ * Read the columns (indexes into fields) of every row.  The query runs in the
+ * caller's snapshot.
+ */
+extern void pm_source_scan(const PmSource *source, const int *columns,
+						   int column_count, PmRowCallback callback,
+						   void *argument);
+
+/*
+ * Fields of records of one type after the other: remembers where each wanted
+ * name stands in the last row type seen.
+ */
+typedef struct PmRecordReader
+{
+	int			count;
+	const char *const *names;
+	PmField    *fields;			/* of the wanted names, in the current type */
+	Oid			type;
+	int32		typmod;
+	TupleDesc	descriptor;
+	Datum	   *values;
+	bool	   *nulls;
+	MemoryContext memory;
+} PmRecordReader;
+
+extern PmRecordReader *pm_record_reader(MemoryContext memory,
+										const char *const *names, int count);
+
+/*
+ * Read one record.  True when its row type is another than the last one's,
+ * so that the caller looks at fields anew.  A wanted name that the type lacks
+ * is an ERROR.  values[i] is that of names[i], valid as long as the record.
+ */
+extern bool pm_record_read(PmRecordReader *reader, HeapTupleHeader record,
+						   Datum *values, bool *nulls);
+
+/*
+ * The fields of a record's row type, dropped columns left out.  ROW(...) has
+ * no names and is refused.
+ */
+extern PmField *pm_record_fields(HeapTupleHeader record, int *count);
+
+#endif							/* PM_SOURCE_H */

@@ -1,0 +1,531 @@
+/*
+ * frame.c
+ *		Builds a frame: rows of typed values in, arrays of numbers out.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+#include "pm_frame.h"
+#include "pm_host.h"
+
+#define CHECK_INTERVAL (1 << 18)
+
+/* Where a column's values go in a row. */
+typedef struct ColumnSlot
+{
+	PmConverter converter;
+	PmColumn   *column;
+	int			dense_at;		/* first of its numbers, -1 = none */
+	int			code_at;		/* first of its codes, -1 = none */
+	int			set_at;			/* its multi-valued codes, -1 = none */
+} ColumnSlot;
+
+struct PmFrameBuilder
+{
+	PmContext  *ctx;
+	PmFrame    *frame;
+	PmFrameSpec spec;
+	ColumnSlot *slots;
+	PmConverter weight;
+	int64_t		capacity;		/* rows that the arrays have room for */
+	size_t		dense_capacity;
+	size_t		code_capacity;
+	size_t		weight_capacity;
+};
+
+static void
+check(PmFrameBuilder *builder, PmStatus status)
+{
+	if (unlikely(status != PM_OK))
+		pm_host_check(builder->ctx, status);
+}
+
+/* Set up a column and give it its place in the rows. */
+static void
+init_column(PmFrameBuilder *builder, int index)
+{
+	PmFrame    *frame = builder->frame;
+	ColumnSlot *slot = &builder->slots[index];
+	PmColumn   *column = &frame->schema->columns[index];
+	MemoryContext memory = pm_host_memory(builder->ctx);
+
+	pm_converter_init(&slot->converter, &builder->spec.columns[index], NULL,
+					  memory);
+	slot->converter.name = MemoryContextStrdup(memory,
+											   builder->spec.columns[index].name);
+	slot->converter.row = &frame->rows_read;
+	slot->column = column;
+	slot->dense_at = slot->code_at = slot->set_at = -1;
+	column->name = (char *) slot->converter.name;
+	column->class = slot->converter.class;
+	column->length = 1;
+	switch (column->class)
+	{
+		case PM_COLUMN_NUMBER:
+		case PM_COLUMN_INTERVAL:
+			slot->dense_at = frame->dense_width++;
+			break;
+		case PM_COLUMN_TIME:
+			column->time_zone = MemoryContextStrdup(memory,
+													pg_get_timezone_name(slot->converter.time_zone));
+			slot->dense_at = frame->dense_width++;
+			slot->code_at = frame->code_width;
+			frame->code_width += 2;
+			break;
+		case PM_COLUMN_DATE:
+			slot->dense_at = frame->dense_width++;
+			slot->code_at = frame->code_width++;
+			break;
+		case PM_COLUMN_CATEGORY:
+			slot->code_at = frame->code_width++;
+			check(builder, pm_dictionary_init(builder->ctx, &column->dictionary));
+			break;
+		case PM_COLUMN_SET:
+			slot->set_at = frame->set_count++;
+			check(builder, pm_dictionary_init(builder->ctx, &column->dictionary));
+			break;
+		case PM_COLUMN_VECTOR:
+			column->length = 0; /* until the first one is seen */
+			slot->dense_at = frame->dense_width;
+			break;
+	}
+}
+
+/* A multi-valued column's arrays start with one offset. */
+static void
+init_sets(PmFrameBuilder *builder)
+{
+	PmFrame    *frame = builder->frame;
+
+	check(builder, pm_alloc_zero(builder->ctx, "frame", frame->set_count,
+								 sizeof(PmFrameSet), &frame->sets));
+	for (int i = 0; i < builder->spec.column_count; i++)
+	{
+		PmFrameSet *set;
+
+		if (builder->slots[i].set_at < 0)
+			continue;
+		set = &frame->sets[builder->slots[i].set_at];
+		set->column = i;
+		check(builder, pm_reserve(builder->ctx, "frame", 1, sizeof(int64_t),
+								  &set->offsets, &set->offsets_capacity));
+		set->offsets[0] = 0;
+	}
+}
+
+PmFrameBuilder *
+pm_frame_begin(PmContext *ctx, const PmFrameSpec *spec)
+{
+	PmFrameBuilder *builder;
+	PmFrame    *frame;
+	MemoryContext memory = pm_host_memory(ctx);
+
+	builder = MemoryContextAllocZero(memory, sizeof(PmFrameBuilder));
+	frame = MemoryContextAllocZero(memory, sizeof(PmFrame));
+	frame->schema = MemoryContextAllocZero(memory, sizeof(PmSchema));
+	builder->ctx = ctx;
+	builder->frame = frame;
+	builder->spec = *spec;
+	builder->slots = MemoryContextAllocZero(memory,
+											Max(1, spec->column_count) * sizeof(ColumnSlot));
+	frame->schema->column_count = spec->column_count;
+	frame->schema->columns = MemoryContextAllocZero(memory,
+													Max(1, spec->column_count) * sizeof(PmColumn));
+	for (int i = 0; i < spec->column_count; i++)
+		init_column(builder, i);
+	init_sets(builder);
+	if (spec->weight != NULL)
+	{
+		pm_converter_init(&builder->weight, spec->weight, NULL, memory);
+		builder->weight.name = MemoryContextStrdup(memory, spec->weight->name);
+		builder->weight.row = &frame->rows_read;
+		if (builder->weight.class != PM_COLUMN_NUMBER)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg("weight column \"%s\" must be a number",
+							spec->weight->name)));
+	}
+	return builder;
+}
+
+/* Room for one more row in every array. */
+static void
+reserve_row(PmFrameBuilder *builder)
+{
+	PmFrame    *frame = builder->frame;
+	PmContext  *ctx = builder->ctx;
+	size_t		rows = frame->n + 1;
+	size_t		capacity;
+
+	if (frame->dense_width > 0)
+		check(builder, pm_reserve(ctx, "the rows' numbers", rows,
+								  frame->dense_width * sizeof(float),
+								  &frame->dense, &builder->dense_capacity));
+	if (frame->code_width > 0)
+		check(builder, pm_reserve(ctx, "the rows' categories", rows,
+								  frame->code_width * sizeof(int32_t),
+								  &frame->codes, &builder->code_capacity));
+	if (builder->spec.weight != NULL)
+		check(builder, pm_reserve(ctx, "the rows' weights", rows,
+								  sizeof(float), &frame->weights,
+								  &builder->weight_capacity));
+	capacity = SIZE_MAX;
+	if (frame->dense_width > 0)
+		capacity = Min(capacity, builder->dense_capacity);
+	if (frame->code_width > 0)
+		capacity = Min(capacity, builder->code_capacity);
+	if (builder->spec.weight != NULL)
+		capacity = Min(capacity, builder->weight_capacity);
+	builder->capacity = Min(capacity, INT64_MAX);
+}
+
+/*
+ * The length of a vector column shows with its first value: widen the rows
+ * that are there already, from the last one back.
+ */
+static void
+widen_rows(PmFrameBuilder *builder, ColumnSlot *slot, int length)
+{
+	PmFrame    *frame = builder->frame;
+	int			old_width = frame->dense_width;
+	int			new_width = old_width + length;
+	int			at = slot->dense_at;
+	size_t		old_bytes = old_width * sizeof(float);
+	float	   *wide = NULL;
+	size_t		capacity = 0;
+
+	check(builder, pm_reserve(builder->ctx, "the rows' numbers", frame->n + 1,
+							  new_width * sizeof(float), &wide, &capacity));
+	for (int64_t row = 0; row <= frame->n; row++)
+	{
+		float	   *to = wide + row * new_width;
+
+		if (old_bytes > 0)
+		{
+			const float *from = frame->dense + row * old_width;
+
+			memcpy(to, from, at * sizeof(float));
+			memcpy(to + at + length, from + at, (old_width - at) * sizeof(float));
+		}
+		for (int i = 0; i < length; i++)
+			to[at + i] = NAN;
+	}
+	pm_release(builder->ctx, frame->dense);
+	frame->dense = wide;
+	builder->dense_capacity = capacity;
+	frame->dense_width = new_width;
+	slot->column->length = length;
+	for (int i = 0; i < builder->spec.column_count; i++)
+		if (&builder->slots[i] != slot && builder->slots[i].dense_at >= at &&
+			&builder->slots[i] > slot)
+			builder->slots[i].dense_at += length;
+	reserve_row(builder);
+}
+
+static void
+refuse_categories(PmFrameBuilder *builder, const PmColumn *column)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("column \"%s\" has more than %d distinct categories",
+					column->name, builder->spec.max_categories),
+			 errhint("Each one becomes a feature. Leave the column out if it is an identifier, group rare values in a view, or raise the option \"max_categories\".")));
+}
+
+static int32_t
+category_code(PmFrameBuilder *builder, PmColumn *column, const char *string,
+			  size_t length)
+{
+	int32_t		code;
+
+	check(builder, pm_dictionary_add(builder->ctx, &column->dictionary, string,
+									 length, &code));
+	if (column->dictionary.count > builder->spec.max_categories)
+		refuse_categories(builder, column);
+	return code;
+}
+
+static void
+add_set(PmFrameBuilder *builder, ColumnSlot *slot, Datum value, bool isnull)
+{
+	PmFrame    *frame = builder->frame;
+	PmFrameSet *set = &frame->sets[slot->set_at];
+	int64_t		used = set->offsets[frame->n];
+	const char **strings;
+	size_t	   *lengths;
+	int			count = 0;
+
+	if (!isnull)
+		count = pm_convert_set(&slot->converter, value, &strings, &lengths);
+	check(builder, pm_reserve(builder->ctx, "the rows' sets", used + count,
+							  sizeof(int32_t), &set->codes,
+							  &set->codes_capacity));
+	check(builder, pm_reserve(builder->ctx, "the rows' sets", frame->n + 2,
+							  sizeof(int64_t), &set->offsets,
+							  &set->offsets_capacity));
+	for (int i = 0; i < count; i++)
+		set->codes[used++] = category_code(builder, slot->column, strings[i],
+										   lengths[i]);
+	set->offsets[frame->n + 1] = used;
+}
+
+static void
+add_vector(PmFrameBuilder *builder, ColumnSlot *slot, Datum value,
+		   bool isnull)
+{
+	PmFrame    *frame = builder->frame;
+	PmColumn   *column = slot->column;
+	float	   *elements = NULL;
+	float	   *to;
+	int			length;
+
+	if (!isnull)
+	{
+		length = pm_convert_vector(&slot->converter, value, &elements);
+		if (column->length == 0)
+			widen_rows(builder, slot, length);
+		if (length != column->length)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_EXCEPTION),
+					 errmsg("column \"%s\" has vectors of %d and of %d elements",
+							column->name, column->length, length)));
+	}
+	to = frame->dense + frame->n * frame->dense_width + slot->dense_at;
+	for (int i = 0; i < column->length; i++)
+		to[i] = isnull ? NAN : elements[i];
+}
+
+static void
+add_time(PmFrameBuilder *builder, ColumnSlot *slot, Datum value, bool isnull)
+{
+	PmFrame    *frame = builder->frame;
+	float	   *dense = frame->dense + frame->n * frame->dense_width;
+	int32_t    *codes = frame->codes + frame->n * frame->code_width;
+	int			weekday = PM_CODE_NULL;
+	int			hour = PM_CODE_NULL;
+
+	dense[slot->dense_at] = isnull ? NAN :
+		(float) pm_convert_time(&slot->converter, value, &weekday, &hour);
+	codes[slot->code_at] = weekday;
+	if (slot->converter.class == PM_COLUMN_TIME)
+		codes[slot->code_at + 1] = hour;
+}
+
+static void
+add_category(PmFrameBuilder *builder, ColumnSlot *slot, Datum value,
+			 bool isnull)
+{
+	PmFrame    *frame = builder->frame;
+	int32_t    *codes = frame->codes + frame->n * frame->code_width;
+	int32_t		code = PM_CODE_NULL;
+
+	if (!isnull)
+	{
+		size_t		length;
+		const char *string = pm_convert_string(&slot->converter, value, &length);
+
+		code = category_code(builder, slot->column, string, length);
+	}
+	codes[slot->code_at] = code;
+}
+
+/* Store the row's weight; false when the row does not count. */
+static bool
+add_weight(PmFrameBuilder *builder, Datum value, bool isnull)
+{
+	float		weight;
+
+	if (isnull)
+		return false;
+	weight = pm_convert_number(&builder->weight, value);
+	if (weight < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("weight column \"%s\" contains %g", builder->weight.name,
+						weight),
+				 errhint("Weights are 0 or more.")));
+	builder->frame->weights[builder->frame->n] = weight;
+	return weight > 0;
+}
+
+void
+pm_frame_add(PmFrameBuilder *builder, Datum *values, bool *nulls)
+{
+	PmFrame    *frame = builder->frame;
+	int			columns = builder->spec.column_count;
+	int			null_count = 0;
+	float	   *dense;
+
+	frame->rows_read++;
+	if (unlikely(frame->n >= builder->capacity))
+		reserve_row(builder);
+	if (builder->spec.weight != NULL &&
+		!add_weight(builder, values[columns], nulls[columns]))
+	{
+		frame->skipped_weight++;
+		return;
+	}
+	for (int i = 0; i < columns; i++)
+		null_count += nulls[i];
+	if (unlikely(null_count > 0))
+	{
+		if (null_count == columns)
+		{
+			frame->skipped_null++;
+			return;
+		}
+		if (builder->spec.skip_incomplete)
+		{
+			frame->skipped_incomplete++;
+			return;
+		}
+	}
+	for (int i = 0; i < columns; i++)
+	{
+		ColumnSlot *slot = &builder->slots[i];
+
+		slot->column->nulls += nulls[i];
+		switch (slot->converter.class)
+		{
+			case PM_COLUMN_NUMBER:
+			case PM_COLUMN_INTERVAL:
+				dense = frame->dense + frame->n * frame->dense_width;
+				dense[slot->dense_at] = nulls[i] ? NAN :
+					pm_convert_number(&slot->converter, values[i]);
+				break;
+			case PM_COLUMN_TIME:
+			case PM_COLUMN_DATE:
+				add_time(builder, slot, values[i], nulls[i]);
+				break;
+			case PM_COLUMN_CATEGORY:
+				add_category(builder, slot, values[i], nulls[i]);
+				break;
+			case PM_COLUMN_SET:
+				add_set(builder, slot, values[i], nulls[i]);
+				break;
+			case PM_COLUMN_VECTOR:
+				add_vector(builder, slot, values[i], nulls[i]);
+				break;
+		}
+	}
+	frame->n++;
+}
+
+/* Codes of one category column into the dictionary's final order. */
+static void
+renumber_categories(PmFrameBuilder *builder, ColumnSlot *slot)
+{
+	PmFrame    *frame = builder->frame;
+	int32_t    *new_codes;
+
+	check(builder, pm_dictionary_sort(builder->ctx, &slot->column->dictionary,
+									  &new_codes));
+	for (int64_t row = 0; row < frame->n; row++)
+	{
+		int32_t    *code = &frame->codes[row * frame->code_width + slot->code_at];
+
+		if (*code >= 0)
+			*code = new_codes[*code];
+	}
+	pm_release(builder->ctx, new_codes);
+}
+
+static int
+compare_codes(const void *left, const void *right)
+{
+	return *(const int32_t *) left - *(const int32_t *) right;
+}
+
+/* The same for a multi-valued column; members of a row sorted, each once. */
+static void
+renumber_set(PmFrameBuilder *builder, ColumnSlot *slot)
+{
+	PmFrame    *frame = builder->frame;
+	PmFrameSet *set = &frame->sets[slot->set_at];
+	int32_t    *new_codes;
+	int64_t		begin = 0;
+	int64_t		used = 0;
+
+	check(builder, pm_dictionary_sort(builder->ctx, &slot->column->dictionary,
+									  &new_codes));
+	for (int64_t row = 0; row < frame->n; row++)
+	{
+		int64_t		end = set->offsets[row + 1];
+		int64_t		first = used;
+
+		for (int64_t i = begin; i < end; i++)
+			set->codes[i] = new_codes[set->codes[i]];
+		qsort(set->codes + begin, end - begin, sizeof(int32_t), compare_codes);
+		for (int64_t i = begin; i < end; i++)
+			if (used == first || set->codes[used - 1] != set->codes[i])
+				set->codes[used++] = set->codes[i];
+		set->offsets[row + 1] = used;
+		begin = end;
+	}
+	pm_release(builder->ctx, new_codes);
+}
+
+/* The newest time of a column, against which ages are told. */
+static double
+newest_time(const PmFrame *frame, const ColumnSlot *slot)
+{
+	double		newest = -INFINITY;
+
+	for (int64_t row = 0; row < frame->n; row++)
+	{
+		float		days = frame->dense[row * frame->dense_width + slot->dense_at];
+
+		if (days > newest)
+			newest = days;
+	}
+	return isfinite(newest) ? newest : 0;
+}
+
+PmFrame *
+pm_frame_finish(PmFrameBuilder *builder)
+{
+	PmFrame    *frame = builder->frame;
+
+	for (int i = 0; i < builder->spec.column_count; i++)
+	{
+		ColumnSlot *slot = &builder->slots[i];
+
+		CHECK_FOR_INTERRUPTS();
+		if (slot->set_at >= 0)
+			renumber_set(builder, slot);
+		else if (slot->column->class == PM_COLUMN_CATEGORY)
+			renumber_categories(builder, slot);
+		else if (slot->column->class == PM_COLUMN_TIME ||
+				 slot->column->class == PM_COLUMN_DATE)
+			slot->column->newest = newest_time(frame, slot);
+	}
+	check(builder, pm_schema_number_features(builder->ctx, frame->schema));
+	check(builder, pm_frame_sort(builder->ctx, frame));
+	return frame;
+}
+
+static void
+add_scanned_row(void *argument, Datum *values, bool *nulls)
+{
+	pm_frame_add(argument, values, nulls);
+}
+
+PmFrame *
+pm_frame_read(PmContext *ctx, const PmSource *source, const PmFrameSpec *spec,
+			  const int *columns, int weight_column)
+{
+	PmFrameBuilder *builder = pm_frame_begin(ctx, spec);
+	int			count = spec->column_count;
+	int		   *wanted = palloc((count + 1) * sizeof(int));
+
+	memcpy(wanted, columns, count * sizeof(int));
+	if (spec->weight != NULL)
+		wanted[count++] = weight_column;
+	pm_source_scan(source, wanted, count, add_scanned_row, builder);
+	pfree(wanted);
+	return pm_frame_finish(builder);
+}

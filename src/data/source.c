@@ -1,0 +1,169 @@
+/*
+ * source.c
+ *		Relations, read by a query through a DestReceiver of our own.
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "catalog/pg_class.h"
+#include "executor/spi.h"
+#include "executor/tuptable.h"
+#include "lib/stringinfo.h"
+#include "tcop/dest.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "pm_source.h"
+
+/* Columns of a relation, dropped ones left out. */
+static void
+read_fields(PmSource *source, TupleDesc descriptor)
+{
+	source->fields = palloc(Max(1, descriptor->natts) * sizeof(PmField));
+	for (int i = 0; i < descriptor->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(descriptor, i);
+		PmField    *field = &source->fields[source->field_count];
+
+		if (attribute->attisdropped)
+			continue;
+		field->name = pstrdup(NameStr(attribute->attname));
+		field->typmod = attribute->atttypmod;
+		field->type = getBaseTypeAndTypmod(attribute->atttypid,
+										   &field->typmod);
+		field->number = attribute->attnum;
+		source->field_count++;
+	}
+}
+
+PmSource *
+pm_source_open(Oid relation)
+{
+	PmSource   *source = palloc0(sizeof(PmSource));
+	Relation	rel = relation_open(relation, AccessShareLock);
+
+	switch (rel->rd_rel->relkind)
+	{
+		case RELKIND_RELATION:
+		case RELKIND_VIEW:
+		case RELKIND_MATVIEW:
+		case RELKIND_FOREIGN_TABLE:
+		case RELKIND_PARTITIONED_TABLE:
+			break;
+		default:
+			ereport(ERROR,
+					(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+					 errmsg("\"%s\" cannot be read as a source",
+							RelationGetRelationName(rel)),
+					 errhint("A source is a table, view, materialized view, foreign table or partitioned table.")));
+	}
+	source->relation = relation;
+	source->name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
+											  RelationGetRelationName(rel));
+	read_fields(source, RelationGetDescr(rel));
+	relation_close(rel, NoLock);	/* the lock stays for the transaction */
+	return source;
+}
+
+int
+pm_source_find(const PmSource *source, const char *column)
+{
+	StringInfoData list;
+
+	for (int i = 0; i < source->field_count; i++)
+		if (strcmp(source->fields[i].name, column) == 0)
+			return i;
+	initStringInfo(&list);
+	for (int i = 0; i < source->field_count; i++)
+	{
+		/* A wide table's names would drown the message. */
+		if (i == 50)
+		{
+			appendStringInfoString(&list, ", ...");
+			break;
+		}
+		appendStringInfo(&list, "%s\"%s\"", i > 0 ? ", " : "",
+						 source->fields[i].name);
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_COLUMN),
+			 errmsg("column \"%s\" of %s does not exist", column, source->name),
+			 errhint("Its columns are %s.", list.data)));
+	return -1;
+}
+
+typedef struct RowReceiver
+{
+	DestReceiver receiver;		/* first: what the executor sees */
+	PmRowCallback callback;
+	void	   *argument;
+	MemoryContext row_memory;	/* emptied after each row */
+} RowReceiver;
+
+static bool
+receive_row(TupleTableSlot *slot, DestReceiver *self)
+{
+	RowReceiver *receiver = (RowReceiver *) self;
+	MemoryContext previous;
+
+	slot_getallattrs(slot);
+	previous = MemoryContextSwitchTo(receiver->row_memory);
+	receiver->callback(receiver->argument, slot->tts_values, slot->tts_isnull);
+	MemoryContextSwitchTo(previous);
+	MemoryContextReset(receiver->row_memory);
+	return true;
+}
+
+static void
+receiver_startup(DestReceiver *self, int operation, TupleDesc descriptor)
+{
+}
+
+static void
+receiver_done(DestReceiver *self)
+{
+}
+
+void
+pm_source_scan(const PmSource *source, const int *columns, int column_count,
+			   PmRowCallback callback, void *argument)
+{
+	RowReceiver receiver = {0};
+	SPIExecuteOptions options = {0};
+	StringInfoData query;
+	int			status;
+
+	initStringInfo(&query);
+	appendStringInfoString(&query, "SELECT ");
+	for (int i = 0; i < column_count; i++)
+		appendStringInfo(&query, "%s%s", i > 0 ? ", " : "",
+						 quote_identifier(source->fields[columns[i]].name));
+	appendStringInfo(&query, " FROM %s", source->name);
+
+	receiver.receiver.receiveSlot = receive_row;
+	receiver.receiver.rStartup = receiver_startup;
+	receiver.receiver.rShutdown = receiver_done;
+	receiver.receiver.rDestroy = receiver_done;
+	receiver.receiver.mydest = DestTuplestore;	/* SPI takes DestNone for
+												 * "no result wanted" */
+	receiver.callback = callback;
+	receiver.argument = argument;
+	receiver.row_memory = AllocSetContextCreate(CurrentMemoryContext,
+												"precmkt row",
+												ALLOCSET_SMALL_SIZES);
+
+	options.read_only = true;
+	options.dest = &receiver.receiver;
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	status = SPI_execute_extended(query.data, &options);
+	if (status != SPI_OK_SELECT)
+		elog(ERROR, "reading %s failed: %s", source->name,
+			 SPI_result_code_string(status));
+	SPI_finish();
+	MemoryContextDelete(receiver.row_memory);
+	pfree(query.data);
+}
