@@ -1,0 +1,477 @@
+/*
+ * kernel.h
+ *		The hot loops of the search for the nearest centroid and of the sums
+ *		by cluster, included by one file for each instruction set.
+ *
+ * The including file defines
+ *
+ *		KERNEL_TABLE, KERNEL_NAME	the table's symbol, the set's name
+ *		LANES						floats in a vector
+ *		VECTORS						vectors in a panel
+ *		WIDTH						centroids at a time, divides PM_CPU_TILE
+ *		PAIR						coordinates in a word, 1 or 2
+ *		Vec, V_SET(f), V_LOAD(p), V_STORE(p, v), V_MAX(a, b), V_MIN(a, b)
+ *		V_MUL_ADD(a, b, c)			c + a * b over words, summing a pair
+ *		V_WORD(w)					word w in all lanes
+ *		V_TAG(v, n)					v with its low PM_CPU_BLOCK_BITS set to n
+ *
+ * Rows lie in the lanes, so that each keeps its own best centroid and no
+ * reduction across lanes is needed.  A panel is LANES * VECTORS rows, word by
+ * word; LANES * VECTORS by WIDTH scores are accumulated in registers.
+ *
+ * These files are compiled without contraction into fused multiply-adds
+ * (V_MUL_ADD is explicit): distance() gives the same bits everywhere.
+ */
+#ifndef PM_CPU_KERNEL_H
+#define PM_CPU_KERNEL_H
+
+#include "cpu.h"
+
+#include <math.h>
+
+#define PANEL (LANES * VECTORS)
+
+typedef float F16 __attribute__((vector_size(64)));
+typedef uint32_t U16 __attribute__((vector_size(64)));
+typedef uint16_t H16 __attribute__((vector_size(32)));
+typedef float F8 __attribute__((vector_size(32)));
+typedef float F4 __attribute__((vector_size(16)));
+typedef double D8 __attribute__((vector_size(64)));
+typedef int64_t I8 __attribute__((vector_size(64)));
+typedef uint32_t U4 __attribute__((vector_size(16)));
+
+/* Adding this to |v| < 2^51 leaves round(v) in the low bits of the double. */
+#define ROUNDER 0x1.8p52
+#define ROUNDER_BITS INT64_C(0x4338000000000000)
+
+/* The sums of the lanes of two vectors. */
+static inline __attribute__((always_inline)) void
+sum_lanes(const F16 *a, const F16 *b, float *sum_a, float *sum_b)
+{
+	F16			eight = __builtin_shufflevector(*a, *b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17,
+												18, 19, 20, 21, 22, 23) +
+		__builtin_shufflevector(*a, *b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26,
+								27, 28, 29, 30, 31);
+	F8			four = __builtin_shufflevector(eight, eight, 0, 1, 2, 3, 8, 9, 10, 11) +
+		__builtin_shufflevector(eight, eight, 4, 5, 6, 7, 12, 13, 14, 15);
+	F4			two = __builtin_shufflevector(four, four, 0, 1, 4, 5) +
+		__builtin_shufflevector(four, four, 2, 3, 6, 7);
+
+	*sum_a = two[0] + two[1];
+	*sum_b = two[2] + two[3];
+}
+
+/*
+ * Shift and encode one row, and measure it.  bfloat16 is rounded to nearest,
+ * ties to even; its error is measured, not estimated.
+ */
+static inline __attribute__((always_inline)) void
+encode_row(const float *x, int d, const float *shift, const PmCpuRows *rows,
+		   int slot)
+{
+	uint32_t   *words = rows->words + (size_t) slot * rows->stride;
+	F16			square = {0};
+	F16			lost = {0};
+	float		slack = 1.0f + (float) (d + 16) * 0x1p-23f;
+	float		sum;
+	float		sum_lost;
+	float		norm;
+
+	for (int j = 0; j < d; j += 16)
+	{
+		F16			y = {0};
+		F16			s = {0};
+
+		if (j + 16 <= d)
+		{
+			memcpy(&y, x + j, sizeof(y));
+			memcpy(&s, shift + j, sizeof(s));
+		}
+		else
+			for (int i = j; i < d; i++)
+			{
+				y[i - j] = x[i];
+				s[i - j] = shift[i];
+			}
+		y -= s;
+		square += y * y;
+		if (PAIR == 1)
+			memcpy(words + j, &y, sizeof(y));
+		else
+		{
+			U16			bits = (U16) y;
+			H16			half;
+			F16			difference;
+
+			bits += 0x7fff + ((bits >> 16) & 1);
+			half = __builtin_convertvector(bits >> 16, H16);
+			memcpy(words + j / 2, &half, sizeof(half));
+			difference = y - (F16) (bits & 0xffff0000u);
+			lost += difference * difference;
+		}
+	}
+	sum_lanes(&square, &lost, &sum, &sum_lost);
+	norm = sqrtf(sum) * slack * (PAIR == 1 ? 1.0f : 1.0f + 0x1p-8f);
+	rows->square[slot] = sum;
+	rows->norm[slot] = norm;
+	rows->error[slot] = norm * 0x1p-24f;
+	if (PAIR == 2)
+		rows->error[slot] += sqrtf(sum_lost) * slack;
+}
+
+/*
+ * Encode rows chosen[0 .. count) of x (all of the first `count` when chosen
+ * is NULL), each into the slot of its number.
+ */
+static void
+encode(const float *x, int d, const float *shift, const int32_t *chosen,
+	   int count, const PmCpuRows *rows)
+{
+	for (int i = 0; i < count; i++)
+	{
+		int			slot = chosen == NULL ? i : chosen[i];
+
+		encode_row(x + (size_t) slot * d, d, shift, rows, slot);
+	}
+}
+
+/*
+ * Lay `count` <= PANEL encoded rows out as a panel, transposing 4 by 4
+ * words.  The last vector is filled up with copies of the first row.
+ */
+static void
+pack(const PmCpuRows *rows, const int32_t *chosen, int count, int words,
+	 uint32_t *panel)
+{
+	int			filled = (count + LANES - 1) / LANES * LANES;
+
+	for (int r = 0; r < filled; r += 4)
+	{
+		const uint32_t *row[4];
+
+		for (int i = 0; i < 4; i++)
+			row[i] = rows->words +
+				(size_t) chosen[r + i < count ? r + i : 0] * rows->stride;
+		for (int p = 0; p < words; p += 4)
+		{
+			U4			a;
+			U4			b;
+			U4			c;
+			U4			e;
+			U4			low_ab;
+			U4			high_ab;
+			U4			low_ce;
+			U4			high_ce;
+
+			memcpy(&a, row[0] + p, sizeof(a));
+			memcpy(&b, row[1] + p, sizeof(b));
+			memcpy(&c, row[2] + p, sizeof(c));
+			memcpy(&e, row[3] + p, sizeof(e));
+			low_ab = __builtin_shufflevector(a, b, 0, 4, 1, 5);
+			high_ab = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+			low_ce = __builtin_shufflevector(c, e, 0, 4, 1, 5);
+			high_ce = __builtin_shufflevector(c, e, 2, 6, 3, 7);
+			a = __builtin_shufflevector(low_ab, low_ce, 0, 1, 4, 5);
+			b = __builtin_shufflevector(low_ab, low_ce, 2, 3, 6, 7);
+			c = __builtin_shufflevector(high_ab, high_ce, 0, 1, 4, 5);
+			e = __builtin_shufflevector(high_ab, high_ce, 2, 3, 6, 7);
+			memcpy(panel + (size_t) p * PANEL + r, &a, sizeof(a));
+			memcpy(panel + (size_t) (p + 1) * PANEL + r, &b, sizeof(b));
+			memcpy(panel + (size_t) (p + 2) * PANEL + r, &c, sizeof(c));
+			memcpy(panel + (size_t) (p + 3) * PANEL + r, &e, sizeof(e));
+		}
+	}
+}
+
+/* score() for a fixed number of vectors. */
+static inline __attribute__((always_inline)) void
+score_vectors(const uint32_t *panel, int words, const uint32_t *tiles,
+			  const float *bias, int tile_count, const PmCpuScores *scores,
+			  const int vectors)
+{
+	Vec			best[VECTORS];
+	Vec			second[VECTORS];
+	Vec			third[VECTORS];
+
+	for (int v = 0; v < vectors; v++)
+		best[v] = second[v] = third[v] = V_SET(-3e38f);
+	for (int first = 0; first < tile_count * PM_CPU_TILE; first += WIDTH)
+	{
+		const uint32_t *word = tiles +
+			(size_t) (first / PM_CPU_TILE) * words * PM_CPU_TILE +
+			first % PM_CPU_TILE;
+		const uint32_t *row = panel;
+		Vec			sum[VECTORS][WIDTH];
+
+#pragma GCC unroll 8
+		for (int c = 0; c < WIDTH; c++)
+#pragma GCC unroll 3
+			for (int v = 0; v < vectors; v++)
+				sum[v][c] = V_SET(bias[first + c]);
+		for (int p = 0; p < words; p++)
+		{
+			Vec			x[VECTORS];
+
+#pragma GCC unroll 3
+			for (int v = 0; v < vectors; v++)
+				x[v] = V_LOAD(row + v * LANES);
+#pragma GCC unroll 8
+			for (int c = 0; c < WIDTH; c++)
+			{
+				Vec			w = V_WORD(word[c]);
+
+#pragma GCC unroll 3
+				for (int v = 0; v < vectors; v++)
+					sum[v][c] = V_MUL_ADD(x[v], w, sum[v][c]);
+			}
+			row += PANEL;
+			word += PM_CPU_TILE;
+		}
+#pragma GCC unroll 8
+		for (int c = 0; c < WIDTH; c++)
+#pragma GCC unroll 3
+			for (int v = 0; v < vectors; v++)
+			{
+				Vec			tagged = V_TAG(sum[v][c], first + c);
+				Vec			beaten = V_MIN(best[v], tagged);
+
+				third[v] = V_MAX(third[v], V_MIN(second[v], beaten));
+				second[v] = V_MAX(second[v], beaten);
+				best[v] = V_MAX(best[v], tagged);
+			}
+	}
+	for (int v = 0; v < vectors; v++)
+	{
+		V_STORE(scores->best + v * LANES, best[v]);
+		V_STORE(scores->second + v * LANES, second[v]);
+		V_STORE(scores->third + v * LANES, third[v]);
+	}
+}
+
+/*
+ * The three highest scores of each of `count` rows of a panel within one
+ * block of tiles, tagged with the place in the block.  Writes whole vectors.
+ */
+static void
+score(const uint32_t *panel, int words, int count, const uint32_t *tiles,
+	  const float *bias, int tile_count, const PmCpuScores *scores)
+{
+	switch ((count + LANES - 1) / LANES)
+	{
+		case 1:
+			score_vectors(panel, words, tiles, bias, tile_count, scores, 1);
+			break;
+#if VECTORS > 1
+		case 2:
+			score_vectors(panel, words, tiles, bias, tile_count, scores, 2);
+			break;
+#endif
+#if VECTORS > 2
+		case 3:
+			score_vectors(panel, words, tiles, bias, tile_count, scores, 3);
+			break;
+#endif
+	}
+}
+
+/*
+ * For the first `count` rows: a bound that the best score of each is not
+ * below, how many of the scores kept may reach it (0 where something was not
+ * finite), and the last block that has one.
+ */
+static void
+narrow(const PmCpuCentroids *set, const PmCpuScratch *scratch, int count)
+{
+	const float *norm = scratch->rows.norm;
+	const float *error = scratch->rows.error;
+	float	   *bound = scratch->bound;
+	int32_t    *hits = scratch->hits;
+	int32_t    *where = scratch->where;
+
+	for (int i = 0; i < count; i++)
+	{
+		bound[i] = -3e38f;
+		hits[i] = 0;
+		where[i] = 0;
+	}
+	for (int b = 0; b < set->blocks; b++)
+	{
+		const float *best = scratch->scores.best + (size_t) b * scratch->capacity;
+		float		by_norm = set->error_norm[b];
+		float		by_error = set->error_encoding[b];
+		float		rest = set->error_rest[b];
+
+		for (int i = 0; i < count; i++)
+		{
+			float		low = best[i] -
+				(norm[i] * by_norm + error[i] * by_error + rest);
+
+			bound[i] = low > bound[i] ? low : bound[i];
+		}
+	}
+	for (int b = 0; b < set->blocks; b++)
+	{
+		const float *best = scratch->scores.best + (size_t) b * scratch->capacity;
+		const float *second = scratch->scores.second + (size_t) b * scratch->capacity;
+		float		by_norm = set->error_norm[b];
+		float		by_error = set->error_encoding[b];
+		float		rest = set->error_rest[b];
+
+		for (int i = 0; i < count; i++)
+		{
+			float		slack = norm[i] * by_norm + error[i] * by_error + rest;
+			bool		reaches = (best[i] + slack >= bound[i]) &
+				(norm[i] <= set->norm_limit);
+			bool		next = second[i] + slack >= bound[i];
+
+			hits[i] += reaches + (reaches & next);
+			where[i] = reaches ? b : where[i];
+		}
+	}
+}
+
+/*
+ * For rows [begin, begin + count): a bound that the distance to the own
+ * centroid is not above, and whether some other centroid may be as near.
+ * What is not a number counts as near.
+ */
+static void
+prune(const PmCpuPrune *bounds, int64_t begin, int count, float *upper,
+	  int32_t *open)
+{
+	for (int i = 0; i < count; i++)
+	{
+		float		stored = bounds->upper[begin + i];
+		float		travel = bounds->travel[bounds->labels[begin + i]];
+
+		upper[i] = stored + travel + (fabsf(stored) + travel) * PM_CPU_BOUND_SLACK;
+		open[i] = 0;
+	}
+	for (int g = 0; g < bounds->groups; g++)
+	{
+		const float *lower = bounds->lower + (size_t) g * bounds->n + begin;
+		float		travel = bounds->group_travel[g];
+
+		for (int i = 0; i < count; i++)
+		{
+			float		low = lower[i] - travel -
+				(fabsf(lower[i]) + travel) * PM_CPU_BOUND_SLACK;
+
+			open[i] |= !(low > upper[i]);
+		}
+	}
+}
+
+/* Squared distance in double precision, summed in a fixed order. */
+static double
+distance(const float *x, const float *c, int d)
+{
+	D8			wide[2] = {{0}, {0}};
+	double		sum = 0;
+	int			j = 0;
+
+	for (; j + 16 <= d; j += 16)
+		for (int half = 0; half < 2; half++)
+		{
+			F8			a;
+			F8			b;
+			D8			difference;
+
+			memcpy(&a, x + j + 8 * half, sizeof(a));
+			memcpy(&b, c + j + 8 * half, sizeof(b));
+			difference = __builtin_convertvector(a, D8) -
+				__builtin_convertvector(b, D8);
+			wide[half] += difference * difference;
+		}
+	for (; j < d; j++)
+	{
+		double		difference = (double) x[j] - (double) c[j];
+
+		sum += difference * difference;
+	}
+	wide[0] += wide[1];
+	for (int i = 0; i < 4; i++)
+		sum += wide[0][i] + wide[0][i + 4];
+	return sum;
+}
+
+/*
+ * Take weight * x * scale, rounded to integers, off `from` (unless NULL) and
+ * add it to `to`.
+ */
+static void
+move(const float *x, double weight, const double *scale, int d, int64_t *from,
+	 int64_t *to)
+{
+	int			j = 0;
+
+	for (; j + 8 <= d; j += 8)
+	{
+		F8			a;
+		D8			factor;
+		I8			value;
+		I8			total;
+
+		memcpy(&a, x + j, sizeof(a));
+		memcpy(&factor, scale + j, sizeof(factor));
+		value = (I8) (__builtin_convertvector(a, D8) * weight * factor + ROUNDER) -
+			ROUNDER_BITS;
+		memcpy(&total, to + j, sizeof(total));
+		total += value;
+		memcpy(to + j, &total, sizeof(total));
+		if (from != NULL)
+		{
+			memcpy(&total, from + j, sizeof(total));
+			total -= value;
+			memcpy(from + j, &total, sizeof(total));
+		}
+	}
+	for (; j < d; j++)
+	{
+		int64_t		value = (int64_t) rint((double) x[j] * weight * scale[j]);
+
+		to[j] += value;
+		if (from != NULL)
+			from[j] -= value;
+	}
+}
+
+/* The same, with what the rounding loses, times `fine`, in further tables. */
+static void
+move_fine(const float *x, double weight, const double *scale, double fine,
+		  int d, int64_t *from, int64_t *to, int64_t *from_fine,
+		  int64_t *to_fine)
+{
+	for (int j = 0; j < d; j++)
+	{
+		double		exact = (double) x[j] * weight * scale[j];
+		double		whole = rint(exact);
+		int64_t		value = (int64_t) whole;
+		int64_t		rest = (int64_t) rint((exact - whole) * fine);
+
+		to[j] += value;
+		to_fine[j] += rest;
+		if (from != NULL)
+		{
+			from[j] -= value;
+			from_fine[j] -= rest;
+		}
+	}
+}
+
+const PmCpuKernels KERNEL_TABLE = {
+	.name = KERNEL_NAME,
+	.panel = PANEL,
+	.vector = LANES,
+	.pair = PAIR,
+	.encode = encode,
+	.pack = pack,
+	.score = score,
+	.narrow = narrow,
+	.prune = prune,
+	.distance = distance,
+	.move = move,
+	.move_fine = move_fine
+};
+
+#endif							/* PM_CPU_KERNEL_H */
