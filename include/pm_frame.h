@@ -13,6 +13,8 @@
 
 #include "postgres.h"
 
+#include <math.h>
+
 #include "fmgr.h"
 #include "pgtime.h"
 
@@ -44,7 +46,21 @@ extern PmColumnClass pm_column_class(const PmField *field);
 extern void pm_converter_init(PmConverter *converter, const PmField *field,
 							  const PmColumn *column, MemoryContext memory);
 
-/* An ERROR for NaN, infinity and what float4 cannot hold. */
+/* The ERROR for NaN, infinity and what float4 cannot hold. */
+extern void pm_convert_refuse(const PmConverter *converter, double value);
+
+/* A double as float4; inline because it is most of what loading does. */
+static inline float
+pm_convert_float8(const PmConverter *converter, double value)
+{
+	float		narrowed = (float) value;
+
+	if (unlikely(!isfinite(narrowed)))
+		pm_convert_refuse(converter, value);
+	return narrowed + 0.0f;		/* -0 and 0 are one value */
+}
+
+/* A value of any type of class number or interval. */
 extern float pm_convert_number(const PmConverter *converter, Datum value);
 
 /* Days since 2000-01-01; Monday = 0; hour of the day. */
@@ -136,6 +152,9 @@ extern PmEncoder *pm_encoder_create(MemoryContext memory,
 /* Names of the columns that a row must have, and how many. */
 extern const char *const *pm_encoder_names(const PmEncoder *encoder,
 										   int *count);
+
+/* Whether encoding may call a cast to float4[], which may do anything. */
+extern bool pm_encoder_may_call(const PmEncoder *encoder);
 
 /* Say of which types the values to come are: one field for each name. */
 extern void pm_encoder_bind(PmEncoder *encoder, const PmField *fields);

@@ -44,6 +44,13 @@ extern void pm_host_use_device(PmContext *ctx);
 /* ereport(ERROR) unless status is PM_OK. */
 extern void pm_host_check(PmContext *ctx, PmStatus status);
 
+/*
+ * An ERROR, as of a corrupt model, where text from a model is not valid in
+ * the database's encoding.  `what` names it.
+ */
+extern void pm_host_check_text(const char *text, size_t length,
+							   const char *what);
+
 /* ---- options ---------------------------------------------------------- */
 
 typedef enum PmOptionType

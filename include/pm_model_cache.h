@@ -3,9 +3,10 @@
  *		Opened models of this backend, for scorers.
  *
  * Scoring a million rows opens a model once and detoasts it once.  What
- * identifies a model's bytes is their TOAST pointer, or the address of an
- * argument that cannot change within its call site, or else a keyed hash of
- * the bytes; never an id written inside them, which is only a claim.
+ * identifies a model's bytes is their TOAST pointer, or the address of a
+ * constant within its call site, or else the bytes themselves, compared to
+ * those last seen there or by a keyed hash; never an id written inside them,
+ * which is only a claim.
  */
 #ifndef PM_MODEL_CACHE_H
 #define PM_MODEL_CACHE_H
@@ -36,6 +37,7 @@ typedef struct PmCachedModel
 	void	   *opened;			/* what the kind's open made */
 	MemoryContext memory;		/* lives and goes with the entry */
 	void	   *extra;			/* the scorer's own, NULL at first */
+	bool		busy;			/* in use while other code runs: stays */
 } PmCachedModel;
 
 /*

@@ -58,6 +58,8 @@ typedef struct PmRecordReader
 	PmField    *fields;			/* of the wanted names, in the current type */
 	Oid			type;
 	int32		typmod;
+	const struct TypeCacheEntry *cached;	/* of a named type, which ... */
+	uint64		identifier;		/* ... has this one until it is altered */
 	TupleDesc	descriptor;
 	Datum	   *values;
 	bool	   *nulls;

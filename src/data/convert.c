@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include <float.h>
 #include <math.h>
 
 #include "catalog/pg_type.h"
@@ -44,8 +45,9 @@ suggested_cast(Oid type)
 		case MONEYOID:
 			return "::numeric";
 		case TIMEOID:
-		case TIMETZOID:
 			return "::interval";
+		case TIMETZOID:
+			return "::time::interval";
 		case JSONOID:
 		case JSONBOID:
 			return "->>'key' and a cast of that";
@@ -199,22 +201,15 @@ refuse_value(const PmConverter *converter, int code, const char *what)
 					   (long long) *converter->row) : 0));
 }
 
-/* float4 of a double; NaN, infinity and overflow are refused. */
-static float
-narrow(const PmConverter *converter, double value)
+void
+pm_convert_refuse(const PmConverter *converter, double value)
 {
-	float		narrowed = (float) value;
-
-	if (unlikely(!isfinite(narrowed)))
-	{
-		if (isnan(value))
-			refuse_value(converter, ERRCODE_DATA_EXCEPTION, "NaN");
-		if (isinf(value))
-			refuse_value(converter, ERRCODE_DATA_EXCEPTION, "an infinite value");
-		refuse_value(converter, ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
-					 "a value that is out of range for type real");
-	}
-	return narrowed + 0.0f;		/* -0 and 0 are one value */
+	if (isnan(value))
+		refuse_value(converter, ERRCODE_DATA_EXCEPTION, "NaN");
+	if (isinf(value))
+		refuse_value(converter, ERRCODE_DATA_EXCEPTION, "an infinite value");
+	refuse_value(converter, ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
+				 "a value that is out of range for type real");
 }
 
 /* Seconds, with PostgreSQL's own length of a month and year. */
@@ -229,15 +224,27 @@ interval_seconds(const Interval *interval)
 	return seconds;
 }
 
+/* One beyond float8, such as 1e400, is large but no infinity. */
+static double
+numeric_double(Datum value)
+{
+	double		number = DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow,
+															value));
+
+	if (isinf(number) && !numeric_is_inf(DatumGetNumeric(value)))
+		return copysign(DBL_MAX, number);
+	return number;
+}
+
 float
 pm_convert_number(const PmConverter *converter, Datum value)
 {
 	switch (converter->type)
 	{
 		case FLOAT8OID:
-			return narrow(converter, DatumGetFloat8(value));
+			return pm_convert_float8(converter, DatumGetFloat8(value));
 		case FLOAT4OID:
-			return narrow(converter, DatumGetFloat4(value));
+			return pm_convert_float8(converter, DatumGetFloat4(value));
 		case INT4OID:
 			return (float) DatumGetInt32(value);
 		case INT8OID:
@@ -247,9 +254,7 @@ pm_convert_number(const PmConverter *converter, Datum value)
 		case BOOLOID:
 			return DatumGetBool(value) ? 1.0f : 0.0f;
 		case NUMERICOID:
-			return narrow(converter,
-						  DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow,
-															 value)));
+			return pm_convert_float8(converter, numeric_double(value));
 		case INTERVALOID:
 			{
 				Interval   *interval = DatumGetIntervalP(value);
@@ -259,7 +264,7 @@ pm_convert_number(const PmConverter *converter, Datum value)
 					refuse_value(converter, ERRCODE_DATA_EXCEPTION,
 								 "an infinite value");
 #endif
-				return narrow(converter, interval_seconds(interval));
+				return pm_convert_float8(converter, interval_seconds(interval));
 			}
 	}
 	elog(ERROR, "unexpected type %u", converter->type);
@@ -423,7 +428,7 @@ pm_convert_vector(PmConverter *converter, Datum value, float **elements)
 	count = ARR_DIMS(array)[0];
 	*elements = palloc(count * sizeof(float));
 	for (int i = 0; i < count; i++)
-		(*elements)[i] = narrow(converter,
+		(*elements)[i] = pm_convert_float8(converter,
 								ARR_ELEMTYPE(array) == FLOAT4OID ?
 								((float4 *) ARR_DATA_PTR(array))[i] :
 								((float8 *) ARR_DATA_PTR(array))[i]);

@@ -11,6 +11,7 @@
 #include "pm_hash.h"
 
 #define FIRST_SLOTS 64
+#define CHECK_INTERVAL 256
 
 static uint32_t
 slot_of(const PmDictionary *dictionary, const char *string, size_t length)
@@ -65,9 +66,12 @@ pm_dictionary_find(const PmDictionary *dictionary, const char *string,
 	return code < 0 ? PM_CODE_UNSEEN : code;
 }
 
-/* Put every code into the slots anew. */
-static void
-fill_slots(PmDictionary *dictionary)
+/*
+ * Put every code into the slots anew.  Strings made up to share their slots
+ * take long, so the caller can stop it.
+ */
+static PmStatus
+fill_slots(PmContext *ctx, PmDictionary *dictionary)
 {
 	memset(dictionary->slots, 0xff,
 		   (size_t) dictionary->slot_count * sizeof(int32_t));
@@ -76,8 +80,11 @@ fill_slots(PmDictionary *dictionary)
 		size_t		length;
 		const char *string = pm_dictionary_string(dictionary, code, &length);
 
+		if (code % CHECK_INTERVAL == 0 && pm_interrupted(ctx))
+			return pm_fail(ctx, PM_CANCELLED, "a dictionary was cancelled");
 		dictionary->slots[probe(dictionary, string, length)] = code;
 	}
+	return PM_OK;
 }
 
 /* Twice the slots. */
@@ -91,8 +98,7 @@ grow_slots(PmContext *ctx, PmDictionary *dictionary)
 	pm_release(ctx, dictionary->slots);
 	dictionary->slots = slots;
 	dictionary->slot_count *= 2;
-	fill_slots(dictionary);
-	return PM_OK;
+	return fill_slots(ctx, dictionary);
 }
 
 PmStatus
@@ -176,6 +182,5 @@ pm_dictionary_sort(PmContext *ctx, PmDictionary *dictionary,
 	pm_release(ctx, dictionary->bytes);
 	dictionary->bytes = bytes;
 	dictionary->bytes_capacity = used;
-	fill_slots(dictionary);
-	return PM_OK;
+	return fill_slots(ctx, dictionary);
 }

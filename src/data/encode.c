@@ -9,6 +9,7 @@
 
 #include <math.h>
 
+#include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
@@ -272,6 +273,8 @@ struct PmEncoder
 	Datum	   *values;
 	bool	   *nulls;
 	bool		plain;			/* every column a number */
+	bool		may_call;		/* some column a vector */
+	MemoryContext bound;		/* for the functions of the types bound */
 	MemoryContext scratch;		/* for one row's conversions */
 };
 
@@ -288,7 +291,15 @@ pm_encoder_create(MemoryContext memory, const PmSchema *schema)
 	encoder->values = MemoryContextAlloc(memory, Max(1, count) * sizeof(Datum));
 	encoder->nulls = MemoryContextAlloc(memory, Max(1, count) * sizeof(bool));
 	for (int i = 0; i < count; i++)
+	{
 		encoder->names[i] = schema->columns[i].name;
+		pm_host_check_text(encoder->names[i], strlen(encoder->names[i]),
+						   "a column's name");
+		if (schema->columns[i].class == PM_COLUMN_VECTOR)
+			encoder->may_call = true;
+	}
+	encoder->bound = AllocSetContextCreate(memory, "precmkt encoder's types",
+										   ALLOCSET_SMALL_SIZES);
 	encoder->reader = pm_record_reader(memory, encoder->names, count);
 	encoder->scratch = AllocSetContextCreate(memory, "precmkt encoder",
 											 ALLOCSET_SMALL_SIZES);
@@ -302,16 +313,23 @@ pm_encoder_names(const PmEncoder *encoder, int *count)
 	return encoder->names;
 }
 
+bool
+pm_encoder_may_call(const PmEncoder *encoder)
+{
+	return encoder->may_call;
+}
+
 void
 pm_encoder_bind(PmEncoder *encoder, const PmField *fields)
 {
+	MemoryContextReset(encoder->bound);
 	encoder->plain = true;
 	for (int i = 0; i < encoder->schema->column_count; i++)
 	{
 		const PmColumn *column = &encoder->schema->columns[i];
 
 		pm_converter_init(&encoder->converters[i], &fields[i], column,
-						  encoder->memory);
+						  encoder->bound);
 		encoder->converters[i].name = column->name;
 		if (column->class != PM_COLUMN_NUMBER ||
 			encoder->converters[i].type == NUMERICOID)
@@ -332,6 +350,8 @@ encode_vector(PmEncoder *encoder, int i, Datum value, bool isnull, float *row)
 	const PmColumn *column = &encoder->schema->columns[i];
 	float	   *elements = NULL;
 
+	if (column->length == 0)	/* NULL throughout the training */
+		return;
 	if (!isnull)
 	{
 		int			length = pm_convert_vector(&encoder->converters[i], value,
@@ -443,12 +463,41 @@ encode_column(PmEncoder *encoder, int i, Datum value, bool isnull, float *row)
 	}
 }
 
+static void
+encode_columns(PmEncoder *encoder, Datum *values, bool *nulls, float *row)
+{
+	MemoryContext previous = MemoryContextSwitchTo(encoder->scratch);
+
+	for (int i = 0; i < encoder->schema->column_count; i++)
+		encode_column(encoder, i, values[i], nulls[i], row);
+	MemoryContextSwitchTo(previous);
+	MemoryContextReset(encoder->scratch);
+}
+
+/* A number a column: column i is feature i, and nothing allocates. */
+static inline void
+encode_plain(PmEncoder *encoder, Datum *values, bool *nulls, float *row)
+{
+	for (int i = 0; i < encoder->schema->column_count; i++)
+	{
+		const PmConverter *converter = &encoder->converters[i];
+		float		value;
+
+		if (nulls[i])
+			value = encoder->schema->impute[i];
+		else if (likely(converter->type == FLOAT8OID))
+			value = pm_convert_float8(converter, DatumGetFloat8(values[i]));
+		else
+			value = pm_convert_number(converter, values[i]);
+		encode_number(encoder, i, value, row);
+	}
+}
+
 bool
 pm_encoder_row(PmEncoder *encoder, Datum *values, bool *nulls, float *row)
 {
 	int			count = encoder->schema->column_count;
 	int			null_count = 0;
-	MemoryContext previous;
 
 	for (int i = 0; i < count; i++)
 		null_count += nulls[i];
@@ -456,20 +505,11 @@ pm_encoder_row(PmEncoder *encoder, Datum *values, bool *nulls, float *row)
 		return false;
 	if (encoder->plain)
 	{
-		/* A number a column: column i is feature i, and nothing allocates. */
-		for (int i = 0; i < count; i++)
-			encode_number(encoder, i,
-						  nulls[i] ? encoder->schema->impute[i] :
-						  pm_convert_number(&encoder->converters[i], values[i]),
-						  row);
+		encode_plain(encoder, values, nulls, row);
 		return true;
 	}
 	memset(row, 0, encoder->schema->feature_count * sizeof(float));
-	previous = MemoryContextSwitchTo(encoder->scratch);
-	for (int i = 0; i < count; i++)
-		encode_column(encoder, i, values[i], nulls[i], row);
-	MemoryContextSwitchTo(previous);
-	MemoryContextReset(encoder->scratch);
+	encode_columns(encoder, values, nulls, row);
 	return true;
 }
 
@@ -478,6 +518,13 @@ pm_encoder_record(PmEncoder *encoder, HeapTupleHeader record, float *row)
 {
 	if (pm_record_read(encoder->reader, record, encoder->values,
 					   encoder->nulls))
+	{
+		/* An ERROR leaves the reader without a type, so that we come again. */
+		Oid			type = encoder->reader->type;
+
+		encoder->reader->type = InvalidOid;
 		pm_encoder_bind(encoder, encoder->reader->fields);
+		encoder->reader->type = type;
+	}
 	return pm_encoder_row(encoder, encoder->values, encoder->nulls, row);
 }

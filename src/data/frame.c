@@ -6,6 +6,7 @@
 
 #include <math.h>
 
+#include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
@@ -388,6 +389,13 @@ pm_frame_add(PmFrameBuilder *builder, Datum *values, bool *nulls)
 	{
 		ColumnSlot *slot = &builder->slots[i];
 
+		if (likely(slot->converter.type == FLOAT8OID && !nulls[i]))
+		{
+			dense = frame->dense + frame->n * frame->dense_width;
+			dense[slot->dense_at] = pm_convert_float8(&slot->converter,
+													  DatumGetFloat8(values[i]));
+			continue;
+		}
 		slot->column->nulls += nulls[i];
 		switch (slot->converter.class)
 		{

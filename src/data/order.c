@@ -18,11 +18,17 @@
 
 #define CHECK_INTERVAL (1 << 18)
 
-typedef struct RowKey
-{
-	uint64_t	hash;
-	int64_t		row;
-} RowKey;
+/*
+ * Bits of the hash that one pass looks at: few while its buckets are streams
+ * through memory, more once they lie in the cache.
+ */
+#define STREAM_BITS 8
+#define CACHED_BITS 10
+#define CACHED_ROWS 65536
+
+/* So few rows are sorted directly; the last pass aims at some of them. */
+#define LEAF_ROWS 32
+#define LEAF_AIM 8
 
 /* Hash of one row's content. */
 static uint64_t
@@ -46,129 +52,190 @@ hash_row(const PmFrame *frame, int64_t row)
 	return hash;
 }
 
-static int
-compare_keys(const void *left, const void *right)
-{
-	uint64_t	a = ((const RowKey *) left)->hash;
-	uint64_t	b = ((const RowKey *) right)->hash;
-
-	return (a > b) - (a < b);
-}
-
-/*
- * Sort by hash, in place: hashes are uniform, so one American-flag pass over
- * their leading bits leaves small buckets for qsort.
- */
-static PmStatus
-sort_keys(PmContext *ctx, RowKey *keys, int64_t n)
-{
-	int			bits = 0;
-	int			shift;
-	int64_t    *starts;
-	int64_t    *ends;
-	int64_t		buckets;
-
-	while (bits < 20 && (n >> bits) > 32)
-		bits++;
-	buckets = INT64_C(1) << bits;
-	shift = 64 - bits;
-	if (bits == 0)
-	{
-		qsort(keys, n, sizeof(RowKey), compare_keys);
-		return PM_OK;
-	}
-	PM_TRY(pm_alloc_zero(ctx, "row order", buckets + 1, sizeof(int64_t), &starts));
-	PM_TRY(pm_alloc(ctx, "row order", buckets, sizeof(int64_t), &ends));
-	for (int64_t i = 0; i < n; i++)
-		starts[(keys[i].hash >> shift) + 1]++;
-	for (int64_t b = 0; b < buckets; b++)
-	{
-		starts[b + 1] += starts[b];
-		ends[b] = starts[b];
-	}
-	for (int64_t b = 0; b < buckets; b++)
-	{
-		if (b % 1024 == 0 && pm_interrupted(ctx))
-			return PM_CANCELLED;
-		while (ends[b] < starts[b + 1])
-		{
-			RowKey		key = keys[ends[b]];
-			int64_t		home = key.hash >> shift;
-
-			while (home != b)
-			{
-				RowKey		displaced = keys[ends[home]];
-
-				keys[ends[home]++] = key;
-				key = displaced;
-				home = key.hash >> shift;
-			}
-			keys[ends[b]++] = key;
-		}
-	}
-	for (int64_t b = 0; b < buckets; b++)
-	{
-		if (b % 1024 == 0 && pm_interrupted(ctx))
-			return PM_CANCELLED;
-		qsort(keys + starts[b], starts[b + 1] - starts[b], sizeof(RowKey),
-			  compare_keys);
-	}
-	pm_release(ctx, ends);
-	pm_release(ctx, starts);
-	return PM_OK;
-}
-
-/* One array whose rows are to be moved. */
+/* An array with one element a row, to be moved along. */
 typedef struct Moved
 {
 	char	   *base;
 	size_t		size;
-	char	   *held;			/* room for one row */
+	char	   *held;			/* room for one element */
 } Moved;
 
 /*
- * Move rows within their arrays along the permutation's cycles: row i comes
- * from keys[i].row.  Marks a place as done by pointing it at itself.
+ * The rows are sorted in place by American flag passes (McIlroy, Bostic and
+ * McIlroy 1993) that move whole rows: a pass writes along a few hundred
+ * streams and its buckets soon fit the cache, where following a permutation through
+ * all of memory would miss it at every step.
  */
-static PmStatus
-permute_rows(PmContext *ctx, RowKey *keys, int64_t n, Moved *moved,
-			 int moved_count)
+typedef struct Sorter
 {
-	int64_t		steps = 0;
+	PmContext  *ctx;
+	uint64_t   *hashes;			/* also moved[0] */
+	Moved		moved[5];
+	int			moved_count;
+} Sorter;
 
-	for (int64_t start = 0; start < n; start++)
+/* Swap two elements, 32 bytes at a time and what is left. */
+static inline void
+swap_elements(char *left, char *right, size_t size)
+{
+	typedef uint64_t Chunk __attribute__((vector_size(32)));
+	size_t		at = 0;
+	Chunk		a;
+	Chunk		b;
+
+	for (; at + sizeof(Chunk) <= size; at += sizeof(Chunk))
 	{
-		int64_t		to = start;
+		memcpy(&a, left + at, sizeof(Chunk));
+		memcpy(&b, right + at, sizeof(Chunk));
+		memcpy(left + at, &b, sizeof(Chunk));
+		memcpy(right + at, &a, sizeof(Chunk));
+	}
+	for (; at < size; at += sizeof(uint32_t))
+	{
+		uint32_t	kept;
 
-		if (keys[start].row == start)
+		memcpy(&kept, left + at, sizeof(kept));
+		memcpy(left + at, right + at, sizeof(kept));
+		memcpy(right + at, &kept, sizeof(kept));
+	}
+}
+
+/*
+ * Swap two rows.  The right one is the head of one of a few hundred streams,
+ * too many for the processor to foresee: what it will need next is asked for
+ * here.
+ */
+static inline void
+swap_rows(Sorter *sorter, int64_t left, int64_t right)
+{
+	for (int m = 0; m < sorter->moved_count; m++)
+	{
+		Moved	   *moved = &sorter->moved[m];
+		char	   *head = moved->base + right * moved->size;
+
+		__builtin_prefetch(head + Max(2 * moved->size, 128), 1);
+		swap_elements(moved->base + left * moved->size, head, moved->size);
+	}
+}
+
+/* Few rows: sort their numbers, then move each row once along the cycles. */
+static void
+sort_leaf(Sorter *sorter, int64_t begin, int count)
+{
+	const uint64_t *hashes = sorter->hashes + begin;
+	int			order[LEAF_ROWS];
+
+	for (int i = 0; i < count; i++)
+	{
+		int			at = i;
+
+		for (; at > 0 && hashes[order[at - 1]] > hashes[i]; at--)
+			order[at] = order[at - 1];
+		order[at] = i;
+	}
+	for (int start = 0; start < count; start++)
+	{
+		int			to = start;
+
+		if (order[start] == start)
 			continue;
-		for (int m = 0; m < moved_count; m++)
-			memcpy(moved[m].held, moved[m].base + start * moved[m].size,
-				   moved[m].size);
-		for (;;)
+		for (int m = 0; m < sorter->moved_count; m++)
 		{
-			int64_t		from = keys[to].row;
+			Moved	   *moved = &sorter->moved[m];
 
-			keys[to].row = to;
-			if (++steps % CHECK_INTERVAL == 0 && pm_interrupted(ctx))
-				return PM_CANCELLED;
-			if (from == start)
-				break;
-			for (int m = 0; m < moved_count; m++)
-				memcpy(moved[m].base + to * moved[m].size,
-					   moved[m].base + from * moved[m].size, moved[m].size);
+			memcpy(moved->held, moved->base + (begin + start) * moved->size,
+				   moved->size);
+		}
+		for (int from = order[to]; from != start; from = order[to])
+		{
+			for (int m = 0; m < sorter->moved_count; m++)
+			{
+				Moved	   *moved = &sorter->moved[m];
+
+				memcpy(moved->base + (begin + to) * moved->size,
+					   moved->base + (begin + from) * moved->size, moved->size);
+			}
+			order[to] = to;
 			to = from;
 		}
-		for (int m = 0; m < moved_count; m++)
-			memcpy(moved[m].base + to * moved[m].size, moved[m].held,
-				   moved[m].size);
+		order[to] = to;
+		for (int m = 0; m < sorter->moved_count; m++)
+		{
+			Moved	   *moved = &sorter->moved[m];
+
+			memcpy(moved->base + (begin + to) * moved->size, moved->held,
+				   moved->size);
+		}
+	}
+}
+
+/* Bits for one pass over so many rows, of those that are left. */
+static int
+pass_bits(int64_t rows, int left)
+{
+	int			bits = STREAM_BITS;
+
+	if (rows <= CACHED_ROWS)
+		for (bits = 1; bits < CACHED_BITS && (rows >> bits) > LEAF_AIM;)
+			bits++;
+	return Min(bits, left);
+}
+
+/* Sort rows [begin, end), whose hashes differ in their low `left` bits only. */
+static PmStatus
+sort_range(Sorter *sorter, int64_t begin, int64_t end, int left)
+{
+	int64_t		next[1 << CACHED_BITS];
+	int64_t		ends[1 << CACHED_BITS];
+	int64_t		position = begin;
+	int			bits = pass_bits(end - begin, left);
+	int			buckets = 1 << bits;
+	int			shift = left - bits;
+
+	if (end - begin <= LEAF_ROWS)
+	{
+		sort_leaf(sorter, begin, (int) (end - begin));
+		return PM_OK;
+	}
+	if (left == 0)
+		return PM_OK;			/* equal hashes */
+	if (pm_interrupted(sorter->ctx))
+		return PM_CANCELLED;
+#define BUCKET(row) ((sorter->hashes[row] >> shift) & (buckets - 1))
+	memset(ends, 0, buckets * sizeof(int64_t));
+	for (int64_t row = begin; row < end; row++)
+		ends[BUCKET(row)]++;
+	for (int b = 0; b < buckets; b++)
+	{
+		next[b] = position;
+		position += ends[b];
+		ends[b] = position;
+	}
+	for (int b = 0; b < buckets; b++)
+		while (next[b] < ends[b])
+		{
+			int			home = BUCKET(next[b]);
+
+			if (home == b)
+				next[b]++;
+			else
+				swap_rows(sorter, next[b], next[home]++);
+		}
+#undef BUCKET
+	for (int b = 0; b < buckets; b++)
+	{
+		int64_t		first = b == 0 ? begin : ends[b - 1];
+
+		if (ends[b] - first > 1)
+			PM_TRY(sort_range(sorter, first, ends[b], shift));
 	}
 	return PM_OK;
 }
 
 /* Rows of a multi-valued column, copied into their new order. */
 static PmStatus
-reorder_set(PmContext *ctx, PmFrameSet *set, const RowKey *keys, int64_t n)
+reorder_set(PmContext *ctx, PmFrameSet *set, const int64_t *from_row,
+			int64_t n)
 {
 	int64_t    *offsets;
 	int32_t    *codes;
@@ -178,8 +245,8 @@ reorder_set(PmContext *ctx, PmFrameSet *set, const RowKey *keys, int64_t n)
 	offsets[0] = 0;
 	for (int64_t i = 0; i < n; i++)
 	{
-		int64_t		from = set->offsets[keys[i].row];
-		int64_t		count = set->offsets[keys[i].row + 1] - from;
+		int64_t		from = set->offsets[from_row[i]];
+		int64_t		count = set->offsets[from_row[i] + 1] - from;
 
 		if (i % CHECK_INTERVAL == 0 && pm_interrupted(ctx))
 			return PM_CANCELLED;
@@ -194,42 +261,48 @@ reorder_set(PmContext *ctx, PmFrameSet *set, const RowKey *keys, int64_t n)
 	return PM_OK;
 }
 
+/* Have an array moved along; NULL has nothing to move. */
 static PmStatus
-add_moved(PmContext *ctx, Moved *moved, int *count, void *base, size_t size)
+add_moved(Sorter *sorter, void *base, size_t size)
 {
+	Moved	   *moved = &sorter->moved[sorter->moved_count];
+
 	if (base == NULL || size == 0)
 		return PM_OK;
-	moved[*count].base = base;
-	moved[*count].size = size;
-	return pm_alloc(ctx, "row order", size, 1, &moved[(*count)++].held);
+	moved->base = base;
+	moved->size = size;
+	sorter->moved_count++;
+	return pm_alloc(sorter->ctx, "row order", size, 1, &moved->held);
 }
 
 PmStatus
 pm_frame_sort(PmContext *ctx, PmFrame *frame)
 {
-	RowKey	   *keys;
-	Moved		moved[3];
-	int			moved_count = 0;
+	Sorter		sorter = {ctx};
+	int64_t    *from_row = NULL;
 
-	PM_TRY(pm_alloc(ctx, "row order", frame->n, sizeof(RowKey), &keys));
+	PM_TRY(pm_alloc(ctx, "row order", frame->n, sizeof(uint64_t), &sorter.hashes));
+	if (frame->set_count > 0)
+		PM_TRY(pm_alloc(ctx, "row order", frame->n, sizeof(int64_t), &from_row));
 	for (int64_t i = 0; i < frame->n; i++)
 	{
 		if (i % CHECK_INTERVAL == 0 && pm_interrupted(ctx))
 			return PM_CANCELLED;
-		keys[i].hash = hash_row(frame, i);
-		keys[i].row = i;
+		sorter.hashes[i] = hash_row(frame, i);
+		if (from_row != NULL)
+			from_row[i] = i;
 	}
-	PM_TRY(sort_keys(ctx, keys, frame->n));
+	PM_TRY(add_moved(&sorter, sorter.hashes, sizeof(uint64_t)));
+	PM_TRY(add_moved(&sorter, frame->dense, frame->dense_width * sizeof(float)));
+	PM_TRY(add_moved(&sorter, frame->codes, frame->code_width * sizeof(int32_t)));
+	PM_TRY(add_moved(&sorter, frame->weights, sizeof(float)));
+	PM_TRY(add_moved(&sorter, from_row, sizeof(int64_t)));
+	PM_TRY(sort_range(&sorter, 0, frame->n, 64));
 	for (int i = 0; i < frame->set_count; i++)
-		PM_TRY(reorder_set(ctx, &frame->sets[i], keys, frame->n));
-	PM_TRY(add_moved(ctx, moved, &moved_count, frame->dense,
-					 frame->dense_width * sizeof(float)));
-	PM_TRY(add_moved(ctx, moved, &moved_count, frame->codes,
-					 frame->code_width * sizeof(int32_t)));
-	PM_TRY(add_moved(ctx, moved, &moved_count, frame->weights, sizeof(float)));
-	PM_TRY(permute_rows(ctx, keys, frame->n, moved, moved_count));
-	for (int m = 0; m < moved_count; m++)
-		pm_release(ctx, moved[m].held);
-	pm_release(ctx, keys);
+		PM_TRY(reorder_set(ctx, &frame->sets[i], from_row, frame->n));
+	for (int m = 0; m < sorter.moved_count; m++)
+		pm_release(ctx, sorter.moved[m].held);
+	pm_release(ctx, from_row);
+	pm_release(ctx, sorter.hashes);
 	return PM_OK;
 }

@@ -78,26 +78,60 @@ pm_record_reader(MemoryContext memory, const char *const *names, int count)
 	return reader;
 }
 
-/* Find the wanted names in a row type not seen before. */
-static void
-adopt_type(PmRecordReader *reader, Oid type, int32 typmod)
+/* Keep a row type's descriptor; false when it is the one kept already. */
+static bool
+keep_descriptor(PmRecordReader *reader, Oid type, int32 typmod)
 {
 	TupleDesc	shared = lookup_rowtype_tupdesc(type, typmod);
 	MemoryContext previous = MemoryContextSwitchTo(reader->memory);
+	TupleDesc	descriptor = CreateTupleDescCopy(shared);
+	bool		same = type == reader->type && typmod == reader->typmod &&
+		equalTupleDescs(descriptor, reader->descriptor);
 
-	if (reader->descriptor != NULL)
-	{
-		FreeTupleDesc(reader->descriptor);
-		pfree(reader->values);
-		pfree(reader->nulls);
-		reader->descriptor = NULL;
-	}
-	reader->descriptor = CreateTupleDescCopy(shared);
 	ReleaseTupleDesc(shared);
-	reader->values = palloc(Max(1, reader->descriptor->natts) * sizeof(Datum));
-	reader->nulls = palloc(Max(1, reader->descriptor->natts) * sizeof(bool));
+	if (same)
+		FreeTupleDesc(descriptor);
+	else
+	{
+		reader->type = InvalidOid;	/* until every name is found */
+		if (reader->descriptor != NULL)
+		{
+			FreeTupleDesc(reader->descriptor);
+			reader->descriptor = NULL;
+			pfree(reader->values);
+			pfree(reader->nulls);
+		}
+		reader->values = palloc(Max(1, descriptor->natts) * sizeof(Datum));
+		reader->nulls = palloc(Max(1, descriptor->natts) * sizeof(bool));
+		reader->descriptor = descriptor;
+	}
 	MemoryContextSwitchTo(previous);
-	reader->type = InvalidOid;	/* until every name is found */
+	return !same;
+}
+
+/* What tells whether a named row type has been altered since. */
+static void
+remember_identifier(PmRecordReader *reader, Oid type)
+{
+	reader->cached = NULL;
+	if (type == RECORDOID)
+		return;
+	reader->cached = lookup_type_cache(type, TYPECACHE_TUPDESC);
+	reader->identifier = reader->cached->tupDesc_identifier;
+}
+
+/*
+ * Find the wanted names in a row type that is new or may have been altered;
+ * false when it has not.
+ */
+static bool
+adopt_type(PmRecordReader *reader, Oid type, int32 typmod)
+{
+	bool		changed = keep_descriptor(reader, type, typmod);
+
+	remember_identifier(reader, type);
+	if (!changed)
+		return false;
 
 	for (int i = 0; i < reader->count; i++)
 	{
@@ -126,6 +160,7 @@ adopt_type(PmRecordReader *reader, Oid type, int32 typmod)
 	}
 	reader->type = type;
 	reader->typmod = typmod;
+	return true;
 }
 
 bool
@@ -137,11 +172,10 @@ pm_record_read(PmRecordReader *reader, HeapTupleHeader record, Datum *values,
 	HeapTupleData tuple;
 	bool		changed = false;
 
-	if (type != reader->type || typmod != reader->typmod)
-	{
-		adopt_type(reader, type, typmod);
-		changed = true;
-	}
+	if (type != reader->type || typmod != reader->typmod ||
+		(reader->cached != NULL &&
+		 reader->identifier != reader->cached->tupDesc_identifier))
+		changed = adopt_type(reader, type, typmod);
 	tuple.t_len = HeapTupleHeaderGetDatumLength(record);
 	ItemPointerSetInvalid(&tuple.t_self);
 	tuple.t_tableOid = InvalidOid;

@@ -18,6 +18,7 @@
 #define MAX_FEATURES (1 << 24)
 #define MAX_COLUMNS 10000
 #define MAX_NAME 65535
+#define CHECK_INTERVAL 256
 
 /* shift, scale and impute */
 #define BYTES_PER_FEATURE (2 * sizeof(double) + sizeof(float))
@@ -264,6 +265,7 @@ take(Reader *reader, void *data, size_t size)
 static PmStatus
 take_u32(Reader *reader, uint32_t *value, uint32_t maximum, const char *what)
 {
+	*value = 0;
 	PM_TRY(take(reader, value, sizeof(*value)));
 	if (*value > maximum)
 		return corrupt(reader, what);
@@ -299,6 +301,8 @@ take_dictionary(Reader *reader, PmDictionary *dictionary)
 		uint32_t	length = 0;
 		int32_t		code;
 
+		if (i % CHECK_INTERVAL == 0 && pm_interrupted(reader->ctx))
+			return pm_fail(reader->ctx, PM_CANCELLED, "reading a model was cancelled");
 		PM_TRY(take_u32(reader, &length, INT32_MAX, "a category is too long"));
 		if (length > reader->left)
 			return corrupt(reader, "its schema ends too early");

@@ -81,7 +81,7 @@ pm_source_find(const PmSource *source, const char *column)
 		/* A wide table's names would drown the message. */
 		if (i == 50)
 		{
-			appendStringInfoString(&list, ", ...");
+			appendStringInfoString(&list, " and others");
 			break;
 		}
 		appendStringInfo(&list, "%s\"%s\"", i > 0 ? ", " : "",

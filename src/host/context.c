@@ -5,6 +5,9 @@
  */
 #include "postgres.h"
 
+#include <limits.h>
+
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
@@ -152,4 +155,15 @@ pm_host_check(PmContext *ctx, PmStatus status)
 			(errcode(status_code(status)),
 			 errmsg("%s", ctx->message[0] != '\0' ? ctx->message :
 					((PmHost *) ctx->host)->name)));
+}
+
+void
+pm_host_check_text(const char *text, size_t length, const char *what)
+{
+	if (length > INT_MAX ||
+		!pg_verify_mbstr(GetDatabaseEncoding(), text, (int) length, true))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_EXCEPTION),
+				 errmsg("model is corrupt: %s is not valid in encoding \"%s\"",
+						what, GetDatabaseEncodingName())));
 }

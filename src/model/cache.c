@@ -5,7 +5,10 @@
 #include "postgres.h"
 
 #include "access/detoast.h"
+#include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "nodes/primnodes.h"
 #include "storage/proc.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -19,7 +22,10 @@
 #define CACHE_ENTRIES 16
 #define CACHE_BYTES ((size_t) 256 * 1024 * 1024)
 
-/* What identifies the bytes of a model. */
+/*
+ * What identifies the bytes of a model: where they are stored out of line, or
+ * a hash of them as they are stored, compressed or not.
+ */
 typedef struct ModelKey
 {
 	bool		toasted;
@@ -35,6 +41,7 @@ typedef struct CacheEntry
 	uint64		last_used;
 	ModelKey	key;
 	const PmModelKind *kind;
+	const struct varlena *stored;	/* the datum itself, unless toasted */
 	size_t		bytes;
 	PmModel		model;
 	PmCachedModel view;
@@ -52,7 +59,9 @@ typedef struct CallSite
 	uint64		serial;
 	const void *address;		/* of a model that cannot change here */
 	char	   *name;			/* of a model found in the registry ... */
-	uint32		transaction;	/* ... in this transaction, */
+	Oid			user;			/* ... by this role, */
+	uint32		transaction;	/* in this transaction, */
+	SubTransactionId subtransaction;	/* part of it, */
 	uint32		command;		/* command and ... */
 	uint64		completed;		/* ... state of other transactions */
 } CallSite;
@@ -73,20 +82,17 @@ make_hash_keys(void)
 	hash_key[0] |= 1;
 }
 
-/* The key of a datum; *bytes is set where it had to be fetched for that. */
 static ModelKey
-identify(Datum datum, bytea **bytes)
+identify(const struct varlena *datum)
 {
-	struct varlena *value = (struct varlena *) DatumGetPointer(datum);
 	ModelKey	key;
 
 	memset(&key, 0, sizeof(key));
-	*bytes = NULL;
-	if (VARATT_IS_EXTERNAL_ONDISK(value))
+	if (VARATT_IS_EXTERNAL_ONDISK(datum))
 	{
 		struct varatt_external pointer;
 
-		VARATT_EXTERNAL_GET_POINTER(pointer, value);
+		VARATT_EXTERNAL_GET_POINTER(pointer, datum);
 		key.toasted = true;
 		key.toast_relation = pointer.va_toastrelid;
 		key.toast_value = pointer.va_valueid;
@@ -94,10 +100,9 @@ identify(Datum datum, bytea **bytes)
 		return key;
 	}
 	make_hash_keys();
-	*bytes = DatumGetByteaPP(datum);
-	key.size = VARSIZE_ANY_EXHDR(*bytes);
+	key.size = VARSIZE_ANY(datum);
 	for (int i = 0; i < 2; i++)
-		key.hash[i] = pm_hash64(hash_key[i], VARDATA_ANY(*bytes), key.size);
+		key.hash[i] = pm_hash64(hash_key[i], datum, key.size);
 	return key;
 }
 
@@ -111,7 +116,10 @@ free_entry(CacheEntry *entry)
 		MemoryContextDelete(memory);
 }
 
-/* A free entry, with room for so many bytes more in the cache. */
+/*
+ * A free entry, with room for so many bytes more in the cache.  Entries in
+ * use stay: a scorer that runs a user's cast may come here again.
+ */
 static CacheEntry *
 make_room(size_t bytes)
 {
@@ -131,11 +139,18 @@ make_room(size_t bytes)
 				continue;
 			}
 			total += entry->bytes;
+			if (entry->view.busy)
+				continue;
 			if (oldest == NULL || entry->last_used < oldest->last_used)
 				oldest = entry;
 		}
 		if (unused != NULL && (oldest == NULL || total <= CACHE_BYTES))
 			return unused;
+		if (oldest == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("more than %d models are in use within one another",
+							CACHE_ENTRIES)));
 		free_entry(oldest);
 	}
 }
@@ -178,19 +193,28 @@ open_bytes(PmContext *ctx, const bytea *bytes, const PmModelKind *kind,
  * leaves the cache as it was, and the memory under the caller's context.
  */
 static CacheEntry *
-open_entry(const ModelKey *key, const bytea *bytes, const PmModelKind *kind)
+open_entry(const ModelKey *key, struct varlena *datum,
+		   const PmModelKind *kind)
 {
 	PmContext  *ctx = pm_host_begin("model");
 	PmModel		model;
 	void	   *opened = NULL;
+	void	   *stored = NULL;
 	CacheEntry *entry;
 
-	open_bytes(ctx, bytes, kind, &model, &opened);
+	open_bytes(ctx, DatumGetByteaPP(PointerGetDatum(datum)), kind, &model,
+			   &opened);
+	if (!key->toasted)
+	{
+		pm_host_check(ctx, pm_alloc(ctx, "the model", key->size, 1, &stored));
+		memcpy(stored, datum, key->size);
+	}
 	entry = make_room(pm_arena_used(ctx->arena));
 	MemoryContextSetParent(pm_host_memory(ctx), TopMemoryContext);
 	entry->serial = next_serial++;
 	entry->key = *key;
 	entry->kind = kind;
+	entry->stored = stored;
 	entry->bytes = pm_arena_used(ctx->arena);
 	entry->model = model;
 	entry->view.model = &entry->model;
@@ -199,20 +223,43 @@ open_entry(const ModelKey *key, const bytea *bytes, const PmModelKind *kind)
 	return entry;
 }
 
+/*
+ * The datum with its bytes in line or on disk: one held in memory by another
+ * datum (an expanded object, an indirect pointer) is copied out.
+ */
+static struct varlena *
+plain_datum(Datum datum)
+{
+	struct varlena *value = (struct varlena *) DatumGetPointer(datum);
+
+	if (VARATT_IS_EXTERNAL(value) && !VARATT_IS_EXTERNAL_ONDISK(value))
+		return detoast_external_attr(value);
+	return value;
+}
+
 /* Look a datum up, opening it where it is new. */
 static CacheEntry *
 look_up(Datum datum, const PmModelKind *kind)
 {
-	bytea	   *bytes;
-	ModelKey	key = identify(datum, &bytes);
+	struct varlena *value = plain_datum(datum);
+	ModelKey	key = identify(value);
 
 	for (int i = 0; i < CACHE_ENTRIES; i++)
 		if (entries[i].serial != 0 && entries[i].kind == kind &&
 			memcmp(&entries[i].key, &key, sizeof(key)) == 0)
 			return &entries[i];
-	if (bytes == NULL)
-		bytes = DatumGetByteaPP(datum);
-	return open_entry(&key, bytes, kind);
+	return open_entry(&key, value, kind);
+}
+
+/* Is this datum, byte for byte, the one that the entry was opened from? */
+static bool
+is_stored(const CacheEntry *entry, Datum datum)
+{
+	const struct varlena *value = (struct varlena *) DatumGetPointer(datum);
+
+	return entry->stored != NULL && !VARATT_IS_EXTERNAL(value) &&
+		VARSIZE_ANY(value) == entry->key.size &&
+		memcmp(value, entry->stored, entry->key.size) == 0;
 }
 
 static CallSite *
@@ -240,6 +287,21 @@ remember(CallSite *site, CacheEntry *entry)
 	site->serial = entry->serial;
 }
 
+/*
+ * Is the argument a constant of the expression?  Parameters are none: those of
+ * an expression that PL/pgSQL keeps change from one call to the next, and a
+ * new value may stand where the old one stood.
+ */
+static bool
+is_constant(FunctionCallInfo fcinfo, int argument)
+{
+	Node	   *call = fcinfo->flinfo->fn_expr;
+
+	return call != NULL && IsA(call, FuncExpr) &&
+		argument < list_length(((FuncExpr *) call)->args) &&
+		IsA(list_nth(((FuncExpr *) call)->args, argument), Const);
+}
+
 static CacheEntry *
 find_bytea(FunctionCallInfo fcinfo, int argument, const PmModelKind *kind)
 {
@@ -247,12 +309,12 @@ find_bytea(FunctionCallInfo fcinfo, int argument, const PmModelKind *kind)
 	CallSite   *site = call_site(fcinfo);
 	CacheEntry *entry = remembered(site);
 
-	if (entry != NULL && site->address == DatumGetPointer(datum))
+	if (entry != NULL &&
+		(site->address == DatumGetPointer(datum) || is_stored(entry, datum)))
 		return entry;
 	entry = look_up(datum, kind);
 	remember(site, entry);
-	site->address = get_fn_expr_arg_stable(fcinfo->flinfo, argument) ?
-		DatumGetPointer(datum) : NULL;
+	site->address = is_constant(fcinfo, argument) ? DatumGetPointer(datum) : NULL;
 	return entry;
 }
 
@@ -280,7 +342,9 @@ find_name(FunctionCallInfo fcinfo, int argument, const PmModelKind *kind)
 	Snapshot	snapshot = GetActiveSnapshot();
 
 	if (entry != NULL && strcmp(site->name, name) == 0 &&
+		site->user == GetUserId() &&
 		site->transaction == current_transaction() &&
+		site->subtransaction == GetCurrentSubTransactionId() &&
 		site->command == snapshot->curcid &&
 		site->completed == snapshot->snapXactCompletionCount)
 		return entry;
@@ -289,7 +353,9 @@ find_name(FunctionCallInfo fcinfo, int argument, const PmModelKind *kind)
 	if (site->name != NULL)
 		pfree(site->name);
 	site->name = MemoryContextStrdup(fcinfo->flinfo->fn_mcxt, name);
+	site->user = GetUserId();
 	site->transaction = current_transaction();
+	site->subtransaction = GetCurrentSubTransactionId();
 	site->command = snapshot->curcid;
 	site->completed = snapshot->snapXactCompletionCount;
 	remember(site, entry);

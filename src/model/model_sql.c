@@ -205,6 +205,41 @@ json_text(const JsonbValue *value)
 	}
 }
 
+/*
+ * A JSON section's value.  The parser's own errors are about what a user
+ * wrote; here they tell of a corrupt model.
+ */
+static Jsonb *
+parse_json(const PmSection *section)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	Jsonb	   *volatile value = NULL;
+
+	pm_host_check_text(section->data, section->length, "a text in it");
+	PG_TRY();
+	{
+		value = DatumGetJsonbP(DirectFunctionCall1(jsonb_in,
+												   CStringGetDatum(pnstrdup(section->data, section->length))));
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(caller);
+		error = CopyErrorData();
+		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_DATA_EXCEPTION)
+			PG_RE_THROW();
+		FlushErrorState();
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_EXCEPTION),
+				 errmsg("model is corrupt: its section \"%s\" is no valid JSON",
+						section->name),
+				 errdetail_internal("%s", error->message)));
+	}
+	PG_END_TRY();
+	return value;
+}
+
 /* The top-level keys of a JSON section. */
 static void
 put_json(PmContext *ctx, PmRows *rows, const PmModel *model,
@@ -217,8 +252,7 @@ put_json(PmContext *ctx, PmRows *rows, const PmModel *model,
 
 	pm_host_check(ctx, pm_model_section(ctx, model, name, PM_SECTION_JSON, -1,
 										-1, &section));
-	object = DatumGetJsonbP(DirectFunctionCall1(jsonb_in,
-												CStringGetDatum(pnstrdup(section->data, section->length))));
+	object = parse_json(section);
 	if (!JB_ROOT_IS_OBJECT(object))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_EXCEPTION),
