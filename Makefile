@@ -69,6 +69,9 @@ src/numeric/%.o src/data/%.o src/segment/%.o: override CFLAGS += -O3
 sql/precmkt--$(EXTVERSION).sql: $(EXTENSION_SQL)
 	cat $^ > $@
 
+# PGXS does not know which object includes which header
+$(OBJS) $(OBJS:.o=.bc): $(wildcard include/*.h src/*/*.h)
+
 include src/device/cpu/device.mk
 ifneq ($(NVCC),)
 ifneq ($(wildcard src/device/cuda/device.mk),)

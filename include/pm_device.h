@@ -121,7 +121,7 @@ struct PmDevice
 	 * Lloyd's iterations over rows that stay on the device.
 	 *
 	 * lloyd_open	takes the rows; memory of its own comes from the arena or
-	 *				the device and is at most 0.25 * n * d * 4 bytes plus what
+	 *				the device and is at most 0.2 * n * d * 4 bytes plus what
 	 *				k * d needs.
 	 * lloyd_assign	moves rows [begin, end) to their nearest centroid.  Called
 	 *				for consecutive slabs that cover [0, n) once an iteration;

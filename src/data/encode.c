@@ -97,6 +97,8 @@ times_to_ages(PmFrame *frame, const Layout *layout)
 		{
 			float	   *value = &frame->dense[row * frame->dense_width + j];
 
+			if (row % CHECK_INTERVAL == 0)
+				CHECK_FOR_INTERRUPTS();
 			*value = (float) (layout->newest[j] - *value);
 		}
 	}

@@ -436,6 +436,8 @@ renumber_categories(PmFrameBuilder *builder, ColumnSlot *slot)
 	{
 		int32_t    *code = &frame->codes[row * frame->code_width + slot->code_at];
 
+		if (row % CHECK_INTERVAL == 0)
+			CHECK_FOR_INTERRUPTS();
 		if (*code >= 0)
 			*code = new_codes[*code];
 	}
@@ -465,6 +467,8 @@ renumber_set(PmFrameBuilder *builder, ColumnSlot *slot)
 		int64_t		end = set->offsets[row + 1];
 		int64_t		first = used;
 
+		if (row % CHECK_INTERVAL == 0)
+			CHECK_FOR_INTERRUPTS();
 		for (int64_t i = begin; i < end; i++)
 			set->codes[i] = new_codes[set->codes[i]];
 		qsort(set->codes + begin, end - begin, sizeof(int32_t), compare_codes);
@@ -487,6 +491,8 @@ newest_time(const PmFrame *frame, const ColumnSlot *slot)
 	{
 		float		days = frame->dense[row * frame->dense_width + slot->dense_at];
 
+		if (row % CHECK_INTERVAL == 0)
+			CHECK_FOR_INTERRUPTS();
 		if (days > newest)
 			newest = days;
 	}

@@ -83,17 +83,17 @@ parse_number(const PmOption *option, const JsonbValue *value, bool whole)
 		wrong_type(option, value, whole ? "a whole number" : "a number");
 	number = DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow,
 												NumericGetDatum(value->val.numeric)));
-	if (whole && (number != rint(number) || fabs(number) > 0x1.0p53))
+	if (!(number >= option->minimum && number <= option->maximum))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("option \"%s\" must be between %.16g and %.16g, not %.16g",
+						option->name, option->minimum, option->maximum,
+						number)));
+	if (whole && number != rint(number))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("option \"%s\" must be a whole number, not %g",
 						option->name, number)));
-	if (!(number >= option->minimum && number <= option->maximum))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("option \"%s\" must be between %.15g and %.15g, not %.15g",
-						option->name, option->minimum, option->maximum,
-						number)));
 	return number;
 }
 

@@ -223,7 +223,7 @@ pm_reserve(PmContext *ctx, const char *what, size_t count, size_t size,
 		   void *array, size_t *capacity)
 {
 	size_t		held = *(void **) array == NULL ? 0 : block_of(*(void **) array)->bytes;
-	size_t		wanted;
+	size_t		slack = *capacity / 2 > 64 ? *capacity / 2 : 64;
 	size_t		bytes;
 
 	if (count <= *capacity)
@@ -232,13 +232,15 @@ pm_reserve(PmContext *ctx, const char *what, size_t count, size_t size,
 
 	/*
 	 * Slack of a half.  Pages of it that are never touched cost nothing, but
-	 * it must not be what passes the limit.
+	 * it must not be what passes the limit: near that, half of what is left,
+	 * so that the steps up to it are few.
 	 */
-	wanted = count + (*capacity / 2 > 64 ? *capacity / 2 : 64);
-	if (pm_multiply(wanted, size, &bytes) &&
-		bytes < SIZE_MAX / 2 - OVERHEAD &&
-		within_limit(ctx->arena, bytes - held))
-		count = wanted;
+	if (!pm_multiply(count + slack, size, &bytes) ||
+		bytes > SIZE_MAX / 2 - OVERHEAD)
+		slack = 0;
+	else if (!within_limit(ctx->arena, bytes - held))
+		slack = ((held + ctx->arena->limit - ctx->arena->used) / size - count) / 2;
+	count += slack;
 	if (*(void **) array == NULL)
 		PM_TRY(pm_alloc(ctx, what, count, size, array));
 	else

@@ -1,6 +1,7 @@
 /*
  * kmeans_init.c
- *		Where k-means starts: greedy k-means++, k-means|| or random rows.
+ *		Where k-means starts: greedy k-means++, here; k-means||, in
+ *		kmeans_parallel.c; or random rows, in kmeans_distinct.c.
  */
 #include "kmeans_internal.h"
 
@@ -12,12 +13,12 @@
  * drawn from each of max(SAMPLE_ROWS, 20 k) equal stretches of the rows.
  */
 #define FULL_WORK 1e9
-#define SAMPLE_ROWS 50000
+#define SAMPLE_ROWS 20000
 #define SAMPLE_ROWS_PER_CENTROID 20
 
-/* k-means||: rounds, and candidates expected of each, in k. */
-#define PARALLEL_ROUNDS 5
-#define OVERSAMPLING 2
+/* Rows and candidates that are compared at a time. */
+#define BLOCK_ROWS 4
+#define BLOCK 8
 
 /* The state of k-means++ over the rows or over a sample of them. */
 typedef struct Seeding
@@ -27,6 +28,8 @@ typedef struct Seeding
 	int64_t		count;			/* of the sample, or n */
 	int			trials;
 	float	   *candidates;		/* trials * d */
+	float	   *panels;			/* candidates in blocks: d * BLOCK floats
+								 * each, column after column */
 	float	   *closest;		/* count: squared distance to the nearest
 								 * centroid so far */
 	double	   *masses;			/* chunks: sum of weight * closest */
@@ -53,6 +56,12 @@ pm_kmeans_seed_rows(int64_t n, int d, int k)
 	if (sample < SAMPLE_ROWS)
 		sample = SAMPLE_ROWS;
 	return sample < n ? sample : n;
+}
+
+static inline int
+count_blocks(int trials)
+{
+	return (trials + BLOCK - 1) / BLOCK;
 }
 
 static inline int64_t
@@ -95,6 +104,7 @@ close_seeding(PmContext *ctx, Seeding *seeding)
 {
 	pm_release(ctx, seeding->sample);
 	pm_release(ctx, seeding->candidates);
+	pm_release(ctx, seeding->panels);
 	pm_release(ctx, seeding->closest);
 	pm_release(ctx, seeding->masses);
 	pm_release(ctx, seeding->potentials);
@@ -112,6 +122,10 @@ open_seeding(PmContext *ctx, Seeding *seeding, PmRng *rng)
 	PM_TRY(pm_alloc(ctx, "candidates of k-means++",
 					trials * (size_t) seeding->rows->d, sizeof(float),
 					&seeding->candidates));
+	PM_TRY(pm_alloc(ctx, "panels of k-means++",
+					(size_t) count_blocks(seeding->trials) * BLOCK *
+					(size_t) seeding->rows->d, sizeof(float),
+					&seeding->panels));
 	PM_TRY(pm_alloc(ctx, "distances of k-means++", (size_t) seeding->count,
 					sizeof(float), &seeding->closest));
 	PM_TRY(pm_alloc(ctx, "masses of k-means++", chunks, sizeof(double),
@@ -120,34 +134,87 @@ open_seeding(PmContext *ctx, Seeding *seeding, PmRng *rng)
 					sizeof(double), &seeding->potentials);
 }
 
+/* Copy the candidates into panels; the places left over hold the first. */
+static void
+fill_panels(Seeding *seeding)
+{
+	int			d = seeding->rows->d;
+
+	for (int p = 0; p < count_blocks(seeding->trials) * BLOCK; p++)
+	{
+		const float *candidate = seeding->candidates +
+			(p < seeding->trials ? (size_t) p * d : 0);
+		float	   *panel = seeding->panels + (size_t) (p / BLOCK) * d * BLOCK;
+
+		for (int j = 0; j < d; j++)
+			panel[(size_t) j * BLOCK + p % BLOCK] = candidate[j];
+	}
+}
+
+/* Squared distances of some rows to the candidates of a panel. */
+static inline __attribute__((always_inline)) void
+panel_distances(const float *const rows[BLOCK_ROWS], const float *panel,
+				int d, float distances[BLOCK_ROWS][BLOCK])
+{
+	KMeansFloat8 sums[BLOCK_ROWS] = {{0}, {0}, {0}, {0}};
+
+	for (int j = 0; j < d; j++)
+	{
+		KMeansFloat8 column;
+
+		memcpy(&column, panel + (size_t) j * BLOCK, sizeof(column));
+		for (int r = 0; r < BLOCK_ROWS; r++)
+		{
+			KMeansFloat8 difference = column - rows[r][j];
+
+			sums[r] += difference * difference;
+		}
+	}
+	memcpy(distances, sums, sizeof(sums));
+}
+
+/* Add what a panel's candidates would leave of the mass of rows [i, end). */
+static inline __attribute__((always_inline)) void
+try_rows(const Seeding *seeding, const float *panel, int64_t i, int64_t end,
+		 double *left)
+{
+	int			count = end - i < BLOCK_ROWS ? (int) (end - i) : BLOCK_ROWS;
+	const float *rows[BLOCK_ROWS];
+	float		distances[BLOCK_ROWS][BLOCK];
+
+	for (int r = 0; r < BLOCK_ROWS; r++)
+		rows[r] = pm_kmeans_row(seeding->rows,
+								row_of(seeding, r < count ? i + r : i));
+	panel_distances(rows, panel, seeding->rows->d, distances);
+	for (int r = 0; r < count; r++)
+	{
+		double		weight = pm_kmeans_weight(seeding->rows,
+											  row_of(seeding, i + r));
+		float		closest = seeding->closest[i + r];
+
+		for (int t = 0; t < BLOCK; t++)
+			left[t] += weight *
+				(distances[r][t] < closest ? distances[r][t] : closest);
+	}
+}
+
 /* What would be left of a chunk's mass with each candidate a centroid? */
 KMEANS_CLONES static void
 try_candidates(const Seeding *seeding, int64_t index)
 {
-	const PmKMeansRows *rows = seeding->rows;
 	double	   *potentials = seeding->potentials + index * seeding->trials;
 	int64_t		end = chunk_end(seeding, index);
-	int			d = rows->d;
 
-	for (int t = 0; t < seeding->trials; t++)
-		potentials[t] = 0;
-	for (int64_t i = index * KMEANS_CHUNK; i < end; i++)
+	for (int first = 0; first < seeding->trials; first += BLOCK)
 	{
-		int64_t		r = row_of(seeding, i);
-		const float *row = pm_kmeans_row(rows, r);
-		double		weight = pm_kmeans_weight(rows, r);
+		const float *panel = seeding->panels +
+			(size_t) first * (size_t) seeding->rows->d;
+		double		left[BLOCK] = {0};
 
-		/* what is 0 already stays 0 */
-		if (!(seeding->closest[i] > 0))
-			continue;
-		for (int t = 0; t < seeding->trials; t++)
-		{
-			float		distance = pm_kmeans_distance_single(row,
-												seeding->candidates + (size_t) t * d, d);
-
-			potentials[t] += weight *
-				(distance < seeding->closest[i] ? distance : seeding->closest[i]);
-		}
+		for (int64_t i = index * KMEANS_CHUNK; i < end; i += BLOCK_ROWS)
+			try_rows(seeding, panel, i, end, left);
+		for (int t = 0; t < BLOCK && first + t < seeding->trials; t++)
+			potentials[first + t] = left[t];
 	}
 }
 
@@ -281,6 +348,7 @@ draw_best(PmContext *ctx, Seeding *seeding, PmRng *rng)
 
 	for (int t = 0; t < seeding->trials; t++)
 		set_candidate(seeding, t, draw_row(seeding, rng));
+	fill_panels(seeding);
 	PM_TRY(pm_kmeans_for_each(ctx, chunks,
 							  (double) KMEANS_CHUNK * d * seeding->trials,
 							  try_task, seeding));
@@ -336,9 +404,9 @@ seed_steps(PmContext *ctx, Seeding *seeding, PmRng *rng, int k,
  * section 5): each centroid is the best of a few rows drawn in proportion to
  * weight times squared distance to the nearest centroid so far.
  */
-static PmStatus
-seed_kmeanspp(PmContext *ctx, const PmKMeansRows *rows, int k, PmRng *rng,
-			  float *centroids, int *found)
+PmStatus
+pm_kmeans_seed_greedy(PmContext *ctx, const PmKMeansRows *rows, int k,
+					  PmRng *rng, float *centroids, int *found)
 {
 	Seeding		seeding;
 	PmStatus	status;
@@ -354,221 +422,6 @@ seed_kmeanspp(PmContext *ctx, const PmKMeansRows *rows, int k, PmRng *rng,
 	return status;
 }
 
-/* The state of k-means||. */
-typedef struct Overseeding
-{
-	const PmKMeansRows *rows;
-	float	   *closest;		/* n */
-	int32_t    *nearest;		/* n: index of a candidate */
-	int32_t    *labels;			/* of some rows */
-	float	   *distances;		/* of some rows */
-	float	   *candidates;		/* rows, in the order drawn */
-	size_t		candidate_floats;	/* room in candidates */
-	int			count;			/* of candidates */
-	int			known;			/* of them, already in closest and nearest */
-	float	   *weights;		/* count: of the rows nearest to each */
-	double		potential;		/* sum of weight * closest */
-} Overseeding;
-
-/* Give back what an overseeding holds, at any stage. */
-static void
-close_overseeding(PmContext *ctx, Overseeding *over)
-{
-	pm_release(ctx, over->closest);
-	pm_release(ctx, over->nearest);
-	pm_release(ctx, over->labels);
-	pm_release(ctx, over->distances);
-	pm_release(ctx, over->candidates);
-	pm_release(ctx, over->weights);
-}
-
-/* Allocate what is kept by row. */
-static PmStatus
-open_overseeding(PmContext *ctx, Overseeding *over)
-{
-	size_t		n = (size_t) over->rows->n;
-	size_t		buffer = (size_t) pm_kmeans_buffer_rows(over->rows->n);
-
-	PM_TRY(pm_alloc(ctx, "distances of k-means||", n, sizeof(float),
-					&over->closest));
-	PM_TRY(pm_alloc(ctx, "nearest candidates of k-means||", n,
-					sizeof(int32_t), &over->nearest));
-	PM_TRY(pm_alloc(ctx, "labels of some rows", buffer, sizeof(int32_t),
-					&over->labels));
-	PM_TRY(pm_alloc(ctx, "distances of some rows", buffer, sizeof(float),
-					&over->distances));
-	for (size_t i = 0; i < n; i++)
-		over->closest[i] = INFINITY;
-	return PM_OK;
-}
-
-/* Append a row to the candidates. */
-static PmStatus
-add_candidate(PmContext *ctx, Overseeding *over, int64_t row)
-{
-	size_t		d = (size_t) over->rows->d;
-
-	if (over->count == INT32_MAX)
-		return pm_fail(ctx, PM_TOO_LARGE, "k-means|| has too many candidates");
-	PM_TRY(pm_reserve(ctx, "candidates of k-means||",
-					  ((size_t) over->count + 1) * d, sizeof(float),
-					  &over->candidates, &over->candidate_floats));
-	memcpy(over->candidates + over->count * d,
-		   pm_kmeans_row(over->rows, row), d * sizeof(float));
-	over->count++;
-	return PM_OK;
-}
-
-/* Take the new candidates into account for rows [begin, begin + rows). */
-static PmStatus
-compare_rows(PmContext *ctx, Overseeding *over, int64_t begin, int64_t rows)
-{
-	int			d = over->rows->d;
-
-	if (pm_interrupted(ctx))
-		return pm_fail(ctx, PM_CANCELLED, "k-means was cancelled");
-	PM_TRY(ctx->device->nearest_centroid(ctx, rows, d,
-										 over->count - over->known,
-										 pm_kmeans_row(over->rows, begin),
-										 over->candidates + (size_t) over->known * d,
-										 over->labels, over->distances, NULL));
-	for (int64_t i = 0; i < rows; i++)
-	{
-		float	   *closest = &over->closest[begin + i];
-		float		distance = over->distances[i] > 0 ? over->distances[i] : 0;
-
-		if (distance < *closest)
-		{
-			*closest = distance;
-			over->nearest[begin + i] = over->known + over->labels[i];
-		}
-		over->potential += pm_kmeans_weight(over->rows, begin + i) * *closest;
-	}
-	return PM_OK;
-}
-
-/* Bring closest, nearest and the potential up to date. */
-static PmStatus
-compare_candidates(PmContext *ctx, Overseeding *over)
-{
-	int64_t		n = over->rows->n;
-	int64_t		buffer = pm_kmeans_buffer_rows(n);
-	int64_t		slab = pm_kmeans_slab_rows(over->rows->d,
-										   over->count - over->known);
-
-	if (slab > buffer)
-		slab = buffer;
-	over->potential = 0;
-	for (int64_t begin = 0; begin < n; begin += slab)
-		PM_TRY(compare_rows(ctx, over, begin,
-							n - begin < slab ? n - begin : slab));
-	over->known = over->count;
-	return PM_OK;
-}
-
-/* Draw every row by itself with its share of `expected` candidates. */
-static PmStatus
-draw_round(PmContext *ctx, Overseeding *over, double expected, PmRng *rng)
-{
-	double		scale = expected / over->potential;
-
-	for (int64_t i = 0; i < over->rows->n; i++)
-	{
-		double		mass = pm_kmeans_weight(over->rows, i) * over->closest[i];
-
-		if (i % 1000000 == 0 && pm_interrupted(ctx))
-			return pm_fail(ctx, PM_CANCELLED, "k-means was cancelled");
-		if (pm_rng_uniform(rng) < scale * mass)
-			PM_TRY(add_candidate(ctx, over, i));
-	}
-	return PM_OK;
-}
-
-/* Weigh the candidates by their rows; drop those that have none. */
-static PmStatus
-weigh_candidates(PmContext *ctx, Overseeding *over)
-{
-	size_t		d = (size_t) over->rows->d;
-	double	   *sums;
-	int			kept = 0;
-
-	PM_TRY(pm_alloc(ctx, "weights of candidates", (size_t) over->count,
-					sizeof(float), &over->weights));
-	PM_TRY(pm_alloc_zero(ctx, "sums of weights", (size_t) over->count,
-						 sizeof(double), &sums));
-	for (int64_t i = 0; i < over->rows->n; i++)
-		sums[over->nearest[i]] += pm_kmeans_weight(over->rows, i);
-	for (int c = 0; c < over->count; c++)
-	{
-		if (!(sums[c] > 0))
-			continue;
-		if (kept < c)
-			memcpy(over->candidates + kept * d, over->candidates + c * d,
-				   d * sizeof(float));
-		over->weights[kept++] = (float) sums[c];
-	}
-	over->count = kept;
-	pm_release(ctx, sums);
-	return PM_OK;
-}
-
-/* The rounds of k-means||: candidates with their weights. */
-static PmStatus
-overseed_rounds(PmContext *ctx, Overseeding *over, int k, PmRng *rng)
-{
-	PM_TRY(open_overseeding(ctx, over));
-	PM_TRY(add_candidate(ctx, over,
-						 (int64_t) pm_rng_below(rng, (uint64_t) over->rows->n)));
-	PM_TRY(compare_candidates(ctx, over));
-	for (int round = 0; round < PARALLEL_ROUNDS && over->potential > 0; round++)
-	{
-		PM_TRY(draw_round(ctx, over, (double) OVERSAMPLING * k, rng));
-		if (over->known < over->count)
-			PM_TRY(compare_candidates(ctx, over));
-		pm_progress(ctx, "k-means: seeding",
-					(double) (round + 1) / PARALLEL_ROUNDS);
-	}
-	return weigh_candidates(ctx, over);
-}
-
-/* Choose k of the candidates, or all where they are not more. */
-static PmStatus
-choose_candidates(PmContext *ctx, const Overseeding *over, int k, PmRng *rng,
-				  float *centroids, int *found)
-{
-	PmKMeansRows candidates = {
-		over->candidates, over->weights, over->count, over->rows->d
-	};
-
-	if (over->count > k)
-		return seed_kmeanspp(ctx, &candidates, k, rng, centroids, found);
-	memcpy(centroids, over->candidates,
-		   (size_t) over->count * over->rows->d * sizeof(float));
-	*found = over->count;
-	return PM_OK;
-}
-
-/*
- * k-means|| (Bahmani et al. 2012): a few rounds that each draw about 2 k
- * rows, by weight times squared distance to the candidates so far; then
- * k-means++ over the candidates, each with the weight of its rows.
- */
-static PmStatus
-seed_parallel(PmContext *ctx, const PmKMeansRows *rows, int k, PmRng *rng,
-			  float *centroids, int *found)
-{
-	Overseeding over;
-	PmStatus	status;
-
-	memset(&over, 0, sizeof(over));
-	over.rows = rows;
-	status = overseed_rounds(ctx, &over, k, rng);
-	if (status == PM_OK)
-		status = choose_candidates(ctx, &over, k, rng, centroids, found);
-	close_overseeding(ctx, &over);
-	return status;
-}
-
 /* Fill centroids (k * d) for one run; each run has its own random stream. */
 PmStatus
 pm_kmeans_seed(PmContext *ctx, const PmKMeansRows *rows,
@@ -579,9 +432,11 @@ pm_kmeans_seed(PmContext *ctx, const PmKMeansRows *rows,
 
 	pm_rng_seed(&rng, options->seed, (uint64_t) run);
 	if (options->init == PM_INIT_KMEANSPP)
-		PM_TRY(seed_kmeanspp(ctx, rows, options->k, &rng, centroids, &found));
+		PM_TRY(pm_kmeans_seed_greedy(ctx, rows, options->k, &rng, centroids,
+									 &found));
 	else if (options->init == PM_INIT_KMEANS_PARALLEL)
-		PM_TRY(seed_parallel(ctx, rows, options->k, &rng, centroids, &found));
+		PM_TRY(pm_kmeans_seed_parallel(ctx, rows, options->k, &rng,
+									   centroids, &found));
 
 	/* duplicates may leave some to fill, and random rows are all filled */
 	return pm_kmeans_fill_distinct(ctx, rows, options->k, found, &rng,

@@ -74,10 +74,9 @@ pm_kmeans_weight(const PmKMeansRows *rows, int64_t i)
 	return rows->weights == NULL ? 1.0 : (double) rows->weights[i];
 }
 
-typedef float KMeansFloat16 __attribute__((vector_size(64)));
 typedef float KMeansFloat8 __attribute__((vector_size(32)));
 typedef float KMeansFloat4 __attribute__((vector_size(16)));
-typedef double KMeansDouble8 __attribute__((vector_size(64)));
+typedef double KMeansDouble4 __attribute__((vector_size(32)));
 
 /*
  * Squared distance in single precision by differences, so that equal rows
@@ -87,64 +86,67 @@ typedef double KMeansDouble8 __attribute__((vector_size(64)));
 static inline __attribute__((always_inline)) float
 pm_kmeans_distance_single(const float *a, const float *b, int d)
 {
-	KMeansFloat16 wide = {0};
-	KMeansFloat4 narrow = {0};
-	float		sum = 0;
+	KMeansFloat8 sum[2] = {{0}, {0}};
+	float		lanes[8];
+	float		rest = 0;
 	int			j = 0;
 
 	for (; j + 16 <= d; j += 16)
+		for (int half = 0; half < 2; half++)
+		{
+			KMeansFloat8 p;
+			KMeansFloat8 q;
+
+			memcpy(&p, a + j + 8 * half, sizeof(p));
+			memcpy(&q, b + j + 8 * half, sizeof(q));
+			p -= q;
+			sum[half] += p * p;
+		}
+	for (; j + 8 <= d; j += 8)
 	{
-		KMeansFloat16 p;
-		KMeansFloat16 q;
+		KMeansFloat8 p;
+		KMeansFloat8 q;
 
 		memcpy(&p, a + j, sizeof(p));
 		memcpy(&q, b + j, sizeof(q));
 		p -= q;
-		wide += p * p;
-	}
-	for (; j + 4 <= d; j += 4)
-	{
-		KMeansFloat4 p;
-		KMeansFloat4 q;
-
-		memcpy(&p, a + j, sizeof(p));
-		memcpy(&q, b + j, sizeof(q));
-		p -= q;
-		narrow += p * p;
+		sum[0] += p * p;
 	}
 	for (; j < d; j++)
-		sum += (a[j] - b[j]) * (a[j] - b[j]);
-	for (int lane = 0; lane < 4; lane++)
-		sum += ((wide[lane] + wide[lane + 4]) +
-				(wide[lane + 8] + wide[lane + 12])) + narrow[lane];
-	return sum;
+		rest += (a[j] - b[j]) * (a[j] - b[j]);
+	sum[0] += sum[1];
+	memcpy(lanes, &sum[0], sizeof(lanes));
+	return (((lanes[0] + lanes[4]) + (lanes[1] + lanes[5])) +
+			((lanes[2] + lanes[6]) + (lanes[3] + lanes[7]))) + rest;
 }
 
 /* The same in double precision: for results, not for choices. */
 static inline __attribute__((always_inline)) double
 pm_kmeans_distance(const float *a, const float *b, int d)
 {
-	KMeansDouble8 wide = {0};
-	double		sum = 0;
+	KMeansDouble4 sum[2] = {{0}, {0}};
+	double		lanes[4];
+	double		rest = 0;
 	int			j = 0;
 
 	for (; j + 8 <= d; j += 8)
-	{
-		KMeansFloat8 p;
-		KMeansFloat8 q;
-		KMeansDouble8 difference;
+		for (int half = 0; half < 2; half++)
+		{
+			KMeansFloat4 p;
+			KMeansFloat4 q;
+			KMeansDouble4 difference;
 
-		memcpy(&p, a + j, sizeof(p));
-		memcpy(&q, b + j, sizeof(q));
-		difference = __builtin_convertvector(p, KMeansDouble8) -
-			__builtin_convertvector(q, KMeansDouble8);
-		wide += difference * difference;
-	}
+			memcpy(&p, a + j + 4 * half, sizeof(p));
+			memcpy(&q, b + j + 4 * half, sizeof(q));
+			difference = __builtin_convertvector(p, KMeansDouble4) -
+				__builtin_convertvector(q, KMeansDouble4);
+			sum[half] += difference * difference;
+		}
 	for (; j < d; j++)
-		sum += ((double) a[j] - b[j]) * ((double) a[j] - b[j]);
-	for (int lane = 0; lane < 4; lane++)
-		sum += wide[lane] + wide[lane + 4];
-	return sum;
+		rest += ((double) a[j] - b[j]) * ((double) a[j] - b[j]);
+	sum[0] += sum[1];
+	memcpy(lanes, &sum[0], sizeof(lanes));
+	return ((lanes[0] + lanes[2]) + (lanes[1] + lanes[3])) + rest;
 }
 
 /* kmeans_measure.c */
@@ -208,9 +210,24 @@ extern bool pm_kmeans_unit(double *vector, int d);
 
 /* kmeans_init.c */
 
+/* Fill centroids (k * d) for one run; each run has its own random stream. */
 extern PmStatus pm_kmeans_seed(PmContext *ctx, const PmKMeansRows *rows,
 							   const PmKMeansOptions *options, int run,
 							   float *centroids);
+
+/*
+ * Greedy k-means++.  *found is less than k where the rows looked at have not
+ * k distinct ones.
+ */
+extern PmStatus pm_kmeans_seed_greedy(PmContext *ctx, const PmKMeansRows *rows,
+									  int k, PmRng *rng, float *centroids,
+									  int *found);
+
+/* k-means||, in kmeans_parallel.c; *found likewise. */
+extern PmStatus pm_kmeans_seed_parallel(PmContext *ctx,
+										const PmKMeansRows *rows, int k,
+										PmRng *rng, float *centroids,
+										int *found);
 
 /* Candidates that a step of greedy k-means++ tries. */
 extern int	pm_kmeans_trials(int k);

@@ -224,8 +224,10 @@ prepare_id(Segmenter *segmenter, const PmField *id, FunctionCallInfo fcinfo)
 				 errmsg("id_type is %s, but column \"%s\" is %s",
 						format_type_be(wanted), id->name,
 						format_type_be(id->type)),
+				 id->type == INT8OID || id->type == INT4OID || id->type == UUIDOID ?
 				 errhint("Call it with id_type => NULL::%s, or without for text.",
-						 format_type_be(id->type))));
+						 format_type_be(id->type)) :
+				 errhint("Call it without id_type: ids come as text.")));
 }
 
 /* The fitted clusters as a model to score with; nothing is copied. */

@@ -45,7 +45,7 @@ define_options(KMeansCall *call, KMeansDoor door, PmOption *options)
 	ADD("n_init", PM_OPTION_INT, &call->n_init, 1, 1000);
 	ADD("max_iter", PM_OPTION_INT, &call->max_iter, 1, 1000000);
 	ADD("tol", PM_OPTION_DOUBLE, &call->tol, 0, 1e9);
-	ADD("seed", PM_OPTION_INT64, &call->seed, 0, 0x1.0p53);
+	ADD("seed", PM_OPTION_INT64, &call->seed, 0, 0x1.0p53 - 1);
 	ADD("standardize", PM_OPTION_BOOL, &call->standardize);
 	ADD("metric", PM_OPTION_CHOICE, &call->metric,.choices = metric_names);
 	ADD("weight_col", PM_OPTION_STRING, &call->weight_col);

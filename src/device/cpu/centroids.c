@@ -32,7 +32,13 @@ append_blocks(PmCpuCentroids *set, const int32_t *members, int count)
 		int			size = (tiles * (b + 1) / blocks - tiles * b / blocks) * PM_CPU_TILE;
 
 		for (int i = 0; i < size; i++)
-			set->order[place++] = next < count ? members[next++] : -1;
+		{
+			int32_t		member = next < count ? members[next++] : -1;
+
+			if (member >= 0 && set->place_of != NULL)
+				set->place_of[member] = place;
+			set->order[place++] = member;
+		}
 		set->start[++set->blocks] = place;
 	}
 }
@@ -184,6 +190,8 @@ pm_cpu_centroids_open(PmContext *ctx, int k, int d, int groups,
 						sizeof(int32_t), &set->group_start));
 		PM_TRY(pm_alloc(ctx, "groups of centroids", (size_t) k,
 						sizeof(int32_t), &set->group_of));
+		PM_TRY(pm_alloc(ctx, "places of centroids", (size_t) k,
+						sizeof(int32_t), &set->place_of));
 		PM_TRY(pm_alloc(ctx, "keys of centroids", (size_t) k,
 						sizeof(PmCpuKey), &set->keys));
 	}
@@ -206,6 +214,7 @@ pm_cpu_centroids_close(PmContext *ctx, PmCpuCentroids *set)
 	pm_release(ctx, set->members);
 	pm_release(ctx, set->group_start);
 	pm_release(ctx, set->group_of);
+	pm_release(ctx, set->place_of);
 	pm_release(ctx, set->keys);
 	memset(set, 0, sizeof(*set));
 }

@@ -84,7 +84,7 @@ typedef struct PmCpuScratch PmCpuScratch;
  * what the centroid (the group) had travelled until then, so that they need
  * no rewriting while centroids move.
  */
-typedef struct PmCpuPrune
+typedef struct PmCpuBounds
 {
 	int64_t		n;
 	int			groups;
@@ -93,7 +93,14 @@ typedef struct PmCpuPrune
 	float	   *lower;			/* groups * n */
 	float	   *travel;			/* k: way of a centroid so far */
 	float	   *group_travel;	/* groups: sum of the longest steps */
-} PmCpuPrune;
+} PmCpuBounds;
+
+/* The own centroids of the rows of a chunk, by slot. */
+typedef struct PmCpuOwn
+{
+	float	   *square;			/* at least the squared distance */
+	int32_t    *place;			/* see PmCpuCentroids */
+} PmCpuOwn;
 
 /* Relative rounding of the sums of a bound and a way, with room to spare. */
 #define PM_CPU_BOUND_SLACK 0x1p-20f
@@ -116,8 +123,15 @@ typedef struct PmCpuKernels
 						  int tile_count, const PmCpuScores *scores);
 	void		(*narrow) (const PmCpuCentroids *set,
 						   const PmCpuScratch *scratch, int count);
-	void		(*prune) (const PmCpuPrune *prune, int64_t begin, int count,
-						  float *upper, int32_t *open);
+	void		(*loosen) (const PmCpuBounds *bounds, int64_t begin,
+						   int count, float *upper);
+	void		(*prune) (const PmCpuBounds *bounds, int64_t begin, int count,
+						  const float *upper, uint32_t *open);
+	void		(*bound_group) (const PmCpuCentroids *set,
+								const PmCpuRows *rows, const PmCpuOwn *own,
+								const PmCpuScores *scores, int group,
+								const int32_t *list, int count, float *lower,
+								int32_t *contested);
 	double		(*distance) (const float *x, const float *c, int d);
 	void		(*move) (const float *x, double weight, const double *scale,
 						 int d, int64_t *from, int64_t *to);
@@ -168,7 +182,8 @@ struct PmCpuCentroids
 	int32_t    *start;			/* blocks + 1: first places */
 	int32_t    *order;			/* by place */
 	int32_t    *group_start;	/* groups + 1: first blocks */
-	int32_t    *group_of;		/* by centroid */
+	int32_t    *group_of;		/* by centroid, while there are groups */
+	int32_t    *place_of;		/* likewise */
 	uint32_t   *tiles;			/* words of PM_CPU_TILE places interleaved */
 	float	   *bias;			/* -|c|^2 / 2 by place */
 	float	   *error_norm;
@@ -240,20 +255,18 @@ extern PmStatus pm_cpu_nearest_centroid(PmContext *ctx, int64_t n, int d,
 										float *second);
 
 /* bounds.c */
-typedef struct PmCpuBounds PmCpuBounds;
+typedef struct PmCpuPruner PmCpuPruner;
 
-extern int	pm_cpu_bounds_groups(int64_t n, int d, int k);
-extern PmStatus pm_cpu_bounds_open(PmContext *ctx, const PmLloydRows *rows,
+extern int	pm_cpu_pruner_groups(int64_t n, int d, int k);
+extern PmStatus pm_cpu_pruner_open(PmContext *ctx, const PmLloydRows *rows,
+								   const PmCpuCentroids *set,
 								   const int32_t *labels, int groups,
 								   int lanes, int capacity,
-								   PmCpuBounds **bounds);
-extern void pm_cpu_bounds_close(PmContext *ctx, PmCpuBounds *bounds);
-extern void pm_cpu_bounds_start(PmCpuBounds *bounds,
-								const PmCpuCentroids *set);
-extern void pm_cpu_bounds_follow(PmCpuBounds *bounds,
-								 const PmCpuCentroids *set);
-extern int64_t pm_cpu_bounds_search(PmCpuBounds *bounds,
-									const PmCpuCentroids *set,
+								   PmCpuPruner **pruner);
+extern void pm_cpu_pruner_close(PmContext *ctx, PmCpuPruner *pruner);
+extern void pm_cpu_pruner_start(PmCpuPruner *pruner);
+extern void pm_cpu_pruner_follow(PmCpuPruner *pruner);
+extern int64_t pm_cpu_pruner_search(PmCpuPruner *pruner,
 									PmCpuScratch *scratch, int lane,
 									int64_t begin, int count,
 									int32_t *labels);

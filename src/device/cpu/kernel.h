@@ -44,21 +44,29 @@ typedef uint32_t U4 __attribute__((vector_size(16)));
 #define ROUNDER 0x1.8p52
 #define ROUNDER_BITS INT64_C(0x4338000000000000)
 
+/* Four lanes of two vectors of four; lanes 4 to 7 are b's. */
+#if defined(__clang__) || __GNUC__ >= 12
+#define SHUFFLE(a, b, i, j, k, l) __builtin_shufflevector((a), (b), i, j, k, l)
+#else
+#define SHUFFLE(a, b, i, j, k, l) __builtin_shuffle((a), (b), (U4) {i, j, k, l})
+#endif
+
 /* The sums of the lanes of two vectors. */
 static inline __attribute__((always_inline)) void
 sum_lanes(const F16 *a, const F16 *b, float *sum_a, float *sum_b)
 {
-	F16			eight = __builtin_shufflevector(*a, *b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17,
-												18, 19, 20, 21, 22, 23) +
-		__builtin_shufflevector(*a, *b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26,
-								27, 28, 29, 30, 31);
-	F8			four = __builtin_shufflevector(eight, eight, 0, 1, 2, 3, 8, 9, 10, 11) +
-		__builtin_shufflevector(eight, eight, 4, 5, 6, 7, 12, 13, 14, 15);
-	F4			two = __builtin_shufflevector(four, four, 0, 1, 4, 5) +
-		__builtin_shufflevector(four, four, 2, 3, 6, 7);
+	F4			quarter_a[4];
+	F4			quarter_b[4];
+	F4			pairs;
 
-	*sum_a = two[0] + two[1];
-	*sum_b = two[2] + two[3];
+	memcpy(quarter_a, a, sizeof(quarter_a));
+	memcpy(quarter_b, b, sizeof(quarter_b));
+	quarter_a[0] = (quarter_a[0] + quarter_a[2]) + (quarter_a[1] + quarter_a[3]);
+	quarter_b[0] = (quarter_b[0] + quarter_b[2]) + (quarter_b[1] + quarter_b[3]);
+	pairs = SHUFFLE(quarter_a[0], quarter_b[0], 0, 1, 4, 5) +
+		SHUFFLE(quarter_a[0], quarter_b[0], 2, 3, 6, 7);
+	*sum_a = pairs[0] + pairs[1];
+	*sum_b = pairs[2] + pairs[3];
 }
 
 /*
@@ -167,14 +175,14 @@ pack(const PmCpuRows *rows, const int32_t *chosen, int count, int words,
 			memcpy(&b, row[1] + p, sizeof(b));
 			memcpy(&c, row[2] + p, sizeof(c));
 			memcpy(&e, row[3] + p, sizeof(e));
-			low_ab = __builtin_shufflevector(a, b, 0, 4, 1, 5);
-			high_ab = __builtin_shufflevector(a, b, 2, 6, 3, 7);
-			low_ce = __builtin_shufflevector(c, e, 0, 4, 1, 5);
-			high_ce = __builtin_shufflevector(c, e, 2, 6, 3, 7);
-			a = __builtin_shufflevector(low_ab, low_ce, 0, 1, 4, 5);
-			b = __builtin_shufflevector(low_ab, low_ce, 2, 3, 6, 7);
-			c = __builtin_shufflevector(high_ab, high_ce, 0, 1, 4, 5);
-			e = __builtin_shufflevector(high_ab, high_ce, 2, 3, 6, 7);
+			low_ab = SHUFFLE(a, b, 0, 4, 1, 5);
+			high_ab = SHUFFLE(a, b, 2, 6, 3, 7);
+			low_ce = SHUFFLE(c, e, 0, 4, 1, 5);
+			high_ce = SHUFFLE(c, e, 2, 6, 3, 7);
+			a = SHUFFLE(low_ab, low_ce, 0, 1, 4, 5);
+			b = SHUFFLE(low_ab, low_ce, 2, 3, 6, 7);
+			c = SHUFFLE(high_ab, high_ce, 0, 1, 4, 5);
+			e = SHUFFLE(high_ab, high_ce, 2, 3, 6, 7);
 			memcpy(panel + (size_t) p * PANEL + r, &a, sizeof(a));
 			memcpy(panel + (size_t) (p + 1) * PANEL + r, &b, sizeof(b));
 			memcpy(panel + (size_t) (p + 2) * PANEL + r, &c, sizeof(c));
@@ -332,12 +340,10 @@ narrow(const PmCpuCentroids *set, const PmCpuScratch *scratch, int count)
 
 /*
  * For rows [begin, begin + count): a bound that the distance to the own
- * centroid is not above, and whether some other centroid may be as near.
- * What is not a number counts as near.
+ * centroid is not above.
  */
 static void
-prune(const PmCpuPrune *bounds, int64_t begin, int count, float *upper,
-	  int32_t *open)
+loosen(const PmCpuBounds *bounds, int64_t begin, int count, float *upper)
 {
 	for (int i = 0; i < count; i++)
 	{
@@ -345,20 +351,90 @@ prune(const PmCpuPrune *bounds, int64_t begin, int count, float *upper,
 		float		travel = bounds->travel[bounds->labels[begin + i]];
 
 		upper[i] = stored + travel + (fabsf(stored) + travel) * PM_CPU_BOUND_SLACK;
-		open[i] = 0;
 	}
+}
+
+/*
+ * For the same rows: the groups, as bits, that may hold a centroid as near as
+ * `upper`.  What is not a number counts as near.
+ */
+static void
+prune(const PmCpuBounds *bounds, int64_t begin, int count, const float *upper,
+	  uint32_t *open)
+{
+	memset(open, 0, (size_t) count * sizeof(uint32_t));
 	for (int g = 0; g < bounds->groups; g++)
 	{
-		const float *lower = bounds->lower + (size_t) g * bounds->n + begin;
+		const float *lower = bounds->lower + (size_t) g * (size_t) bounds->n + begin;
 		float		travel = bounds->group_travel[g];
+		uint32_t	bit = UINT32_C(1) << g;
 
 		for (int i = 0; i < count; i++)
 		{
 			float		low = lower[i] - travel -
 				(fabsf(lower[i]) + travel) * PM_CPU_BOUND_SLACK;
 
-			open[i] |= !(low > upper[i]);
+			open[i] |= low > upper[i] ? 0 : bit;
 		}
+	}
+}
+
+/*
+ * For rows list[0 .. count) of a panel and the blocks of a group: bounds that
+ * the distances to the group's centroids, other than the own one, are not
+ * below, and whether one of these may be as near as the own.
+ */
+static void
+bound_group(const PmCpuCentroids *set, const PmCpuRows *rows,
+			const PmCpuOwn *own, const PmCpuScores *scores, int group,
+			const int32_t *list, int count, float *lower, int32_t *contested)
+{
+	float		norm[PM_CPU_PANEL];
+	float		error[PM_CPU_PANEL];
+	float		square[PM_CPU_PANEL];
+	float		own_square[PM_CPU_PANEL];
+	int32_t		own_place[PM_CPU_PANEL];
+	float		low[PM_CPU_PANEL];
+
+	for (int i = 0; i < count; i++)
+	{
+		int			slot = list[i];
+
+		norm[i] = rows->norm[slot];
+		error[i] = rows->error[slot];
+		square[i] = rows->square[slot] * (1 - (float) (set->d + 16) * 0x1p-22f);
+		own_square[i] = own->square[slot];
+		own_place[i] = own->place[slot];
+		low[i] = 3e38f;
+	}
+	for (int b = set->group_start[group]; b < set->group_start[group + 1]; b++)
+	{
+		int			offset = (b - set->group_start[group]) * PM_CPU_PANEL;
+		const float *best = scores->best + offset;
+		const float *second = scores->second + offset;
+		float		by_norm = set->error_norm[b];
+		float		by_error = set->error_encoding[b];
+		float		rest = set->error_rest[b];
+		int32_t		start = set->start[b];
+
+		for (int i = 0; i < count; i++)
+		{
+			float		slack = norm[i] * by_norm + error[i] * by_error + rest;
+			uint32_t	bits;
+			float		score;
+			float		value;
+
+			memcpy(&bits, best + i, sizeof(bits));
+			score = (int32_t) (bits & (PM_CPU_BLOCK - 1)) + start == own_place[i] ?
+				second[i] : best[i];
+			value = square[i] - 2 * (score + slack);
+			low[i] = value < low[i] ? value : low[i];
+		}
+	}
+	for (int i = 0; i < count; i++)
+	{
+		contested[i] = !(low[i] > own_square[i]);
+		lower[i] = sqrtf(low[i] > 0 ? low[i] : 0) * (1 - 0x1p-22f);
 	}
 }
 
@@ -468,7 +544,9 @@ const PmCpuKernels KERNEL_TABLE = {
 	.pack = pack,
 	.score = score,
 	.narrow = narrow,
+	.loosen = loosen,
 	.prune = prune,
+	.bound_group = bound_group,
 	.distance = distance,
 	.move = move,
 	.move_fine = move_fine

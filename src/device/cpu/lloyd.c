@@ -13,8 +13,14 @@
 /* Bounds are tried when a pass changes less than this fraction of labels. */
 #define FEW_CHANGES 0.1
 
-/* And given up when it computes more than this fraction of scores. */
-#define MANY_SCORES 0.7
+/*
+ * And given up when a pass with them computes too large a fraction of the
+ * scores: what it saves must pay for its upkeep, which measured like that
+ * many multiplications a row.
+ */
+#define MANY_SCORES 0.75
+#define FEWEST_SCORES 0.25
+#define UPKEEP 340.0
 
 /* For so many passes the first time, then twice as many each time. */
 #define FIRST_PAUSE 2
@@ -38,8 +44,8 @@ struct PmLloyd
 	PmCpuSums  *sums;
 	Lane	   *lanes;
 
-	PmCpuBounds *bounds;		/* NULL when there is no room for them */
-	int			groups;			/* of the bounds */
+	PmCpuPruner *pruner;		/* NULL when there is no room for them */
+	int			groups;			/* of the pruner */
 
 	/* the pass at hand */
 	int64_t		passes;			/* begun so far */
@@ -68,7 +74,7 @@ pm_cpu_lloyd_open(PmContext *ctx, const PmLloydRows *rows, PmLloyd **out)
 	PM_TRY(pm_alloc_zero(ctx, "k-means run", 1, sizeof(PmLloyd), &run));
 	run->rows = *rows;
 	run->threads = ctx->threads;
-	run->groups = pm_cpu_bounds_groups(rows->n, rows->d, rows->k);
+	run->groups = pm_cpu_pruner_groups(rows->n, rows->d, rows->k);
 	run->next_pause = FIRST_PAUSE;
 	status = pm_alloc(ctx, "labels", (size_t) rows->n, sizeof(int32_t),
 					  &run->labels);
@@ -86,9 +92,9 @@ pm_cpu_lloyd_open(PmContext *ctx, const PmLloydRows *rows, PmLloyd **out)
 						  (size_t) run->scratch[t].capacity, sizeof(int32_t),
 						  &run->lanes[t].labels);
 	if (status == PM_OK && run->groups > 0)
-		status = pm_cpu_bounds_open(ctx, rows, run->labels, run->groups,
-									run->threads, run->scratch[0].capacity,
-									&run->bounds);
+		status = pm_cpu_pruner_open(ctx, rows, &run->set, run->labels,
+									run->groups, run->threads,
+									run->scratch[0].capacity, &run->pruner);
 	if (status == PM_OK)
 		status = pm_cpu_sums_open(ctx, rows, &run->sums);
 	if (status != PM_OK)
@@ -109,7 +115,7 @@ pm_cpu_lloyd_close(PmContext *ctx, PmLloyd *run)
 	if (run == NULL)
 		return;
 	pm_cpu_sums_close(ctx, run->sums);
-	pm_cpu_bounds_close(ctx, run->bounds);
+	pm_cpu_pruner_close(ctx, run->pruner);
 	if (run->lanes != NULL)
 		for (int t = 0; t < run->threads; t++)
 			pm_release(ctx, run->lanes[t].labels);
@@ -134,9 +140,9 @@ assign_chunk(int64_t index, int lane, void *argument)
 	int64_t		changed = 0;
 
 	if (run->bounded)
-		run->lanes[lane].scored += pm_cpu_bounds_search(run->bounds, &run->set,
-														scratch, lane, begin,
-														count, fresh);
+		run->lanes[lane].scored += pm_cpu_pruner_search(run->pruner, scratch,
+														lane, begin, count,
+														fresh);
 	else
 		pm_cpu_search(&run->set, scratch,
 					  run->rows.x + (size_t) begin * run->rows.d, count, fresh);
@@ -171,7 +177,11 @@ choose_pass(PmLloyd *run)
 		scored += (double) run->lanes[t].scored;
 	if (run->bounded)
 	{
-		if (!run->fresh && scored > MANY_SCORES * n * run->rows.k)
+		double		many = MANY_SCORES - UPKEEP / ((double) run->rows.k * run->set.words);
+
+		if (many < FEWEST_SCORES)
+			many = FEWEST_SCORES;
+		if (!run->fresh && scored > many * n * run->rows.k)
 		{
 			run->bounded = false;
 			run->pause = run->next_pause;
@@ -183,7 +193,7 @@ choose_pass(PmLloyd *run)
 	}
 	if (run->pause > 0)
 		run->pause--;
-	else if (run->bounds != NULL && run->passes > 0 &&
+	else if (run->pruner != NULL && run->passes > 0 &&
 			 (double) count_changed(run) < FEW_CHANGES * n)
 		run->bounded = run->fresh = true;
 }
@@ -197,9 +207,9 @@ begin_pass(PmLloyd *run, const float *centroids)
 		pm_cpu_centroids_group(&run->set, run->groups, centroids);
 	pm_cpu_centroids_load(&run->set, centroids);
 	if (run->fresh)
-		pm_cpu_bounds_start(run->bounds, &run->set);
+		pm_cpu_pruner_start(run->pruner);
 	else if (run->bounded)
-		pm_cpu_bounds_follow(run->bounds, &run->set);
+		pm_cpu_pruner_follow(run->pruner);
 	for (int t = 0; t < run->threads; t++)
 		run->lanes[t].changed = run->lanes[t].scored = 0;
 	run->passes++;
