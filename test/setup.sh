@@ -82,7 +82,7 @@ begin() {
 	for name in $(compgen -e | grep '^PG' || true); do
 		[ "$name" = PG_CONFIG ] || unset "$name"
 	done
-	unset LANGUAGE LC_MESSAGES
+	unset LANGUAGE LC_MESSAGES MAKEFLAGS MFLAGS MAKELEVEL
 	if locale -a 2>/dev/null | grep -qix 'C\.utf-\?8'; then
 		export LC_ALL=C.UTF-8
 	else

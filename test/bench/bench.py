@@ -24,6 +24,7 @@ from sklearn.preprocessing import StandardScaler
 warnings.filterwarnings("ignore")
 
 COLUMNS = [f"c{i}" for i in range(1, 9)]
+FEATURES = "'{" + ",".join(COLUMNS) + "}'"
 SUM = "SELECT " + ", ".join(f"sum({c})" for c in COLUMNS) + " FROM points"
 
 
@@ -120,8 +121,8 @@ def job_ours(connection):
     connection.execute("DROP TABLE IF EXISTS labels")
     begin = time.perf_counter()
     connection.execute(
-        "CREATE TABLE labels AS SELECT id::bigint, cluster FROM "
-        "pm_segment('points', 'id', %s, 10)", [COLUMNS])
+        "CREATE TABLE labels AS SELECT id, cluster FROM "
+        f"pm_segment('points', 'id', {FEATURES}, 10, '{{}}', NULL::bigint)")
     return time.perf_counter() - begin
 
 
@@ -151,14 +152,13 @@ def measure_server(connection, args, n):
     """Loading, scoring and the whole job, against a serial sum of the table."""
     load_points(connection, n)
     connection.execute("SET max_parallel_workers_per_gather = 0")
-    connection.execute("CREATE TABLE model AS SELECT pm_kmeans('points', %s, 10) AS model",
-                       [COLUMNS])
+    connection.execute(f"CREATE TABLE model AS SELECT pm_kmeans('points', {FEATURES}, 10) AS model")
     sums, loads, scores = [], [], []
     for _ in range(args.repeats + 2):
         sums.append(median_of(lambda: connection.execute(SUM).fetchall(), 1)[0])
         loads.append(float(connection.execute(
-            "SELECT value FROM pm_model_info(pm_kmeans('points', %s, 1)) "
-            "WHERE key = 'seconds_load'", [COLUMNS]).fetchone()[0]))
+            f"SELECT value FROM pm_model_info(pm_kmeans('points', {FEATURES}, 1)) "
+            "WHERE key = 'seconds_load'").fetchone()[0]))
         scores.append(median_of(lambda: connection.execute(
             "SELECT sum(pm_kmeans_assign((SELECT model FROM model), points)) "
             "FROM points").fetchall(), 1)[0])

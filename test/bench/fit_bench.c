@@ -10,9 +10,8 @@
  * iterations and inertia, the arena's peak, and by how much the process's
  * resident peak passed what it held before x was read; x is part of that.
  *
- * Build: cc -O2 -Iinclude test/bench/fit_bench.c src/numeric/arena.c
- *		src/numeric/context.c src/numeric/hash.c src/numeric/rng.c
- *		src/segment/kmeans*.c -ldl -lm   (less the files named _sql or _model)
+ * Build: cc -O3 -Iinclude, this file, all of src/numeric, the kmeans files of
+ *		src/segment but those named _sql or _model, -ldl -lm
  */
 #include "pm_arena.h"
 #include "pm_device.h"

@@ -241,6 +241,27 @@ empty_clusters_among_equals(void)
 	rows_free(&rows);
 }
 
+/* The farthest row is its cluster's only one: it stays, and another moves. */
+static void
+empty_cluster_beside_a_single_row(void)
+{
+	static const float values[] = {0, 1, 2, 3, 100};
+	static const float start[] = {1.5f, 60, 1e4f};
+	Rows		rows = rows_new(5, 1, false, false);
+	PmKMeansOptions options = kmeans_options(3);
+	PmContext	ctx;
+	PmKMeansFit fit;
+
+	memcpy(rows.x, values, sizeof(values));
+	fault_context(&ctx, device, 0, 1, NULL);
+	CHECK_STATUS(&ctx, pm_kmeans_fit(&ctx, &rows.rows, &options, start, &fit), PM_OK);
+	CHECK_INT(fit.empty_refilled, 1);
+	CHECK_INT(fit.counts[2], 1);
+	CHECK(fit_defect(&rows.rows, &fit) == NULL);
+	pm_arena_destroy(ctx.arena);
+	rows_free(&rows);
+}
+
 /* Fit, and measure, with so many threads. */
 static PmKMeansFit
 fit_with_threads(PmContext *ctx, const Rows *rows, PmKMeansOptions *options,
@@ -588,6 +609,7 @@ main(void)
 		TEST(odd_shapes);
 		TEST(empty_clusters);
 		TEST(empty_clusters_among_equals);
+		TEST(empty_cluster_beside_a_single_row);
 		TEST(threads_change_nothing);
 		TEST(seeds_decide);
 		TEST(faults_of_runs);

@@ -11,7 +11,8 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(new_server value is_value sqlstate fails_with);
+our @EXPORT = qw(new_server value is_value sqlstate fails_with
+  new_session session_state wait_until);
 
 # A running server.  Further lines go to postgresql.conf; precmkt is created
 # in database postgres unless extension => 0.
@@ -66,6 +67,42 @@ sub fails_with
 	my $good = $state eq $expected && (!$options{like} || $message =~ $options{like});
 
 	return ok($good, $name) || diag("SQLSTATE $state: $message");
+}
+
+# A session that stays, beside the test: a BackgroundPsql, its process id in
+# {backend}.
+sub new_session
+{
+	my ($node, %options) = @_;
+	my $session = $node->background_psql($options{dbname} // 'postgres',
+		on_error_stop => 0);
+
+	$session->set_query_timer_restart;
+	$session->query_safe("\\set VERBOSITY verbose\nSET client_min_messages = error");
+	$session->{backend} = $session->query_safe('SELECT pg_backend_pid()');
+	return $session;
+}
+
+# What SQL in such a session ends with, like sqlstate().
+sub session_state
+{
+	my ($session, $sql) = @_;
+
+	$session->{stderr} = '';
+	my $out = $session->query($sql);
+	my $err = $session->{stderr};
+
+	$session->{stderr} = '';
+	return ($1, $2) if $err =~ /(?:ERROR|FATAL):\s+([0-9A-Z]{5}):\s*(.*)/s;
+	return ('00000', $out);
+}
+
+# Wait until SQL gives true, at most $PostgreSQL::Test::Utils::timeout_default
+# seconds.
+sub wait_until
+{
+	my ($node, $sql) = @_;
+	return $node->poll_query_until('postgres', $sql);
 }
 
 1;
