@@ -4,7 +4,7 @@
  *
  * Each device is a shared library of its own (precmkt_cpu.so, precmkt_cuda.so)
  * that exports pm_device_open().  src/device/device.c loads it on first use,
- * after the fork; nothing else links a BLAS, OpenMP or CUDA.  An algorithm is
+ * after the fork; nothing else links a BLAS or CUDA.  An algorithm is
  * written once against this table and every device passes the same
  * conformance test (test/unit/test_device.c).
  *

@@ -38,7 +38,7 @@ _PG_init(void)
 	DefineCustomIntVariable("precmkt.threads",
 							"Threads of one training run.",
 							"0 means max_parallel_maintenance_workers + 1. Never more than the CPUs that the backend may use.",
-							&pm_setting_threads, 0, 0, 1024, PGC_USERSET, 0,
+							&pm_setting_threads, 0, 0, 256, PGC_USERSET, 0,
 							NULL, NULL, NULL);
 	DefineCustomIntVariable("precmkt.max_memory",
 							"Memory that one training run may use.",

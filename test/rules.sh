@@ -59,7 +59,7 @@ check_plain_files() {
 		"$(for file in "${files[@]}"; do
 			case $file in
 				*/cuda/* | *.h) ;;
-				*) "${CC:-cc}" -std=gnu11 -fopenmp -Iinclude -I"$(dirname "$file")" -w \
+				*) "${CC:-cc}" -std=gnu11 -Iinclude -I"$(dirname "$file")" -w \
 					-fsyntax-only "$file" 2>&1 | grep -m 1 error || true ;;
 			esac
 		done)"
@@ -100,7 +100,7 @@ check_symbols() {
 	rule "every external symbol is pm_, Pm or PM" \
 		"$(find src -name '*.o' -exec nm -A -P -g --defined-only {} + |
 			awk '$2 !~ /^(pm_|Pm|PM|pg_finfo_pm_|Pg_magic_func$|_PG_init$)/ { print $1, $2 }' |
-			grep -v '\.resolver$\|\.omp' || true)"
+			grep -v '\.resolver$' || true)"
 	rule "every device library exports one function" \
 		"$(for library in precmkt_*.so; do
 			[ -e "$library" ] || continue

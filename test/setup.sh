@@ -246,10 +246,6 @@ int main(int argc, char **argv) { (void) argv; if (argc > 9) sgemm_(); return 0;
 			clang=$(find_clang)
 			if [ -z "$clang" ]; then
 				lack "clang" clang
-			elif ! CC=$clang compiles -fopenmp <<<'#include <omp.h>
-int main(void) { return omp_get_max_threads() < 1; }'; then
-				version=$("$clang" -dumpversion)
-				lack "OpenMP for clang (omp.h, libomp)" "libomp-${version%%.*}-dev"
 			fi
 		fi
 	fi
@@ -330,7 +326,7 @@ need() {
 	[ -z "$PG_CONFIG" ] || command -v "$PG_CONFIG" >/dev/null ||
 		die "PG_CONFIG=$PG_CONFIG: there is no such program"
 
-	# the second round finds what depends on the first: clang's OpenMP, say
+	# a second round finds what depends on the first
 	for round in 1 2 3; do
 		find_missing "$job"
 		[ ${#MISSING[@]} -gt 0 ] || break

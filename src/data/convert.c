@@ -10,9 +10,11 @@
 #include <float.h>
 #include <math.h>
 
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "parser/parse_coerce.h"
+#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
@@ -147,6 +149,21 @@ find_time_zone(const PmColumn *column)
 	return zone;
 }
 
+/* The right to run a cast's function, which a plain cast would ask for too. */
+static void
+check_execute(Oid function)
+{
+	AclResult	result;
+
+#if PG_VERSION_NUM >= 160000
+	result = object_aclcheck(ProcedureRelationId, function, GetUserId(), ACL_EXECUTE);
+#else
+	result = pg_proc_aclcheck(function, GetUserId(), ACL_EXECUTE);
+#endif
+	if (result != ACLCHECK_OK)
+		aclcheck_error(result, OBJECT_FUNCTION, get_func_name(function));
+}
+
 void
 pm_converter_init(PmConverter *converter, const PmField *field,
 				  const PmColumn *column, MemoryContext memory)
@@ -177,6 +194,7 @@ pm_converter_init(PmConverter *converter, const PmField *field,
 			{
 				Oid			cast = vector_cast(field->type);
 
+				check_execute(cast);
 				fmgr_info_cxt(cast, &converter->function, memory);
 				converter->cast_arguments = get_func_nargs(cast);
 			}

@@ -45,9 +45,7 @@ static DeviceSlot slots[] = {
 
 /*
  * Settings that libraries read from the environment while they load.  Our
- * parallelism is over chunks, so the BLAS itself runs on one thread; OpenMP's
- * threads sleep rather than spin between regions, because other backends
- * need the CPUs.  Debian's OpenBLAS 0.3.21 does not know CPUs newer than
+ * parallelism is over chunks, so the BLAS itself runs on one thread.  Debian's OpenBLAS 0.3.21 does not know CPUs newer than
  * itself and falls back to AVX2 kernels: where AVX-512 is usable, say so.
  */
 typedef struct Setting
@@ -158,7 +156,6 @@ load_device(DeviceSlot *slot)
 	Setting		settings[] = {
 		{"OPENBLAS_NUM_THREADS", "1", NULL},
 		{"OPENBLAS_CORETYPE", cpu_has_avx512() ? "SkylakeX" : NULL, NULL},
-		{"OMP_WAIT_POLICY", "PASSIVE", NULL},
 	};
 	sigset_t	all;
 	sigset_t	previous;

@@ -435,6 +435,54 @@ test_lloyd(void)
 		}
 }
 
+/*
+ * Bounds that are carried over many passes: rows densely spread over a plane,
+ * so that many lie close to a border, while every few passes some centroids
+ * move away in small steps and come back.
+ */
+static void
+test_lloyd_bounds(void)
+{
+	int			n = 5000;
+	int			d = 40;
+	int			k = 100;
+	float	   *x = calloc((size_t) n * d, sizeof(float));
+	float	   *c = calloc((size_t) k * d, sizeof(float));
+	int32_t    *labels = malloc((size_t) n * sizeof(int32_t));
+	int32_t    *expected = malloc((size_t) n * sizeof(int32_t));
+	PmLloydRows rows = {x, NULL, n, d, k};
+	PmLloyd    *run = NULL;
+	PmRng		rng;
+
+	pm_rng_seed(&rng, 11, 0);
+	for (int i = 0; i < 2 * n; i++)
+		x[i / 2 * d + i % 2] = (float) (10 * pm_rng_uniform(&rng));
+	for (int i = 0; i < 2 * k; i++)
+		c[i / 2 * d + i % 2] = (float) (10 * pm_rng_uniform(&rng));
+	context.threads = 2;
+	CHECK_STATUS(&context, device.lloyd_open(&context, &rows, &run), PM_OK);
+	for (int pass = 0; run != NULL && pass < 32; pass++)
+	{
+		int			wrong = 0;
+
+		CHECK_STATUS(&context, device.lloyd_assign(&context, run, c, 0, n), PM_OK);
+		CHECK_STATUS(&context, device.lloyd_labels(&context, run, labels), PM_OK);
+		reference.nearest_centroid(&context, n, d, k, x, c, expected, NULL, NULL);
+		for (int i = 0; i < n; i++)
+			if (!is_nearest(x + i * d, c, k, d, labels[i], expected[i]))
+				wrong++;
+		CHECK_CASE(wrong == 0, "%s: pass %d: %d labels wrong", isa, pass, wrong);
+		for (int i = pass / 6; pass >= 2 && i < k; i += 12)
+			for (int j = 0; j < 2; j++)
+				c[i * d + j] += (pass % 6 < 3 ? 0.12f : -0.12f) * (float) ((i + j) % 3 - 1);
+	}
+	device.lloyd_close(&context, run);
+	free(x);
+	free(c);
+	free(labels);
+	free(expected);
+}
+
 /* A run's own memory: a quarter of the rows, labels at the least. */
 static void
 test_lloyd_memory(void)
@@ -753,6 +801,7 @@ main(void)
 		TEST(test_describe);
 		TEST(test_nearest_centroid);
 		TEST(test_lloyd);
+		TEST(test_lloyd_bounds);
 		TEST(test_lloyd_memory);
 		TEST(test_no_memory);
 		TEST(test_memory);

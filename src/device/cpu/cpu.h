@@ -211,6 +211,9 @@ struct PmCpuScratch
 };
 
 /* parallel.c */
+/* More threads than this are not started. */
+#define PM_CPU_MAX_THREADS 256
+
 extern void pm_cpu_parallel_for(PmContext *ctx, int64_t count, PmTask task,
 								void *argument);
 

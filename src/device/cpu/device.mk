@@ -31,7 +31,7 @@ CPU_LIBRARY ?= precmkt_cpu$(DLSUFFIX)
 CPU_LIBS := -lopenblas -lpthread -lm
 
 # -ffp-contract=off: distances that decide have the same bits everywhere
-CPU_CFLAGS := -std=gnu11 -O3 -fPIC -fopenmp -fvisibility=hidden -ffp-contract=off \
+CPU_CFLAGS := -std=gnu11 -O3 -fPIC -fvisibility=hidden -ffp-contract=off \
 	-fno-math-errno -fno-trapping-math -Wdeclaration-after-statement $(WARNINGS)
 CPU_COMPILE = $(CC) $(CPU_CFLAGS) $(CPU_FLAGS_$*) $(OPTFLAGS) -I$(CPU_ROOT)/include
 
@@ -42,7 +42,7 @@ $(CPU_SHARED_NAMES:%=$(CPU_BUILD)/%.o): $(CPU_BUILD)/%.o: $(CPU_ROOT)/src/numeri
 	$(CPU_COMPILE) -c $< -o $@
 
 $(CPU_LIBRARY): $(CPU_OBJS)
-	$(CC) -shared -fopenmp $(OPTFLAGS) $(LDFLAGS) -o $@ $^ $(CPU_LIBS)
+	$(CC) -shared $(OPTFLAGS) $(LDFLAGS) -o $@ $^ $(CPU_LIBS)
 
 # Without PGXS (test/unit) there is nothing to install.
 ifneq ($(PGXS),)

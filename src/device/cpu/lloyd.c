@@ -181,7 +181,7 @@ choose_pass(PmLloyd *run)
 
 		if (many < FEWEST_SCORES)
 			many = FEWEST_SCORES;
-		if (!run->fresh && scored > many * n * run->rows.k)
+		if (!run->fresh && scored > many * n * run->set.start[run->set.blocks])
 		{
 			run->bounded = false;
 			run->pause = run->next_pause;
