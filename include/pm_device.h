@@ -121,8 +121,10 @@ struct PmDevice
 	 * Lloyd's iterations over rows that stay on the device.
 	 *
 	 * lloyd_open	takes the rows; memory of its own comes from the arena or
-	 *				the device and is at most 0.2 * n * d * 4 bytes plus what
-	 *				k * d needs.
+	 *				the device and is at most 0.2 * n * d * 4 bytes (but 4
+	 *				bytes a row at least: its label) plus what k * d needs.
+	 *				May read all rows once, calling pm_interrupted() every
+	 *				50 ms or so; gives PM_CANCELLED then.
 	 * lloyd_assign	moves rows [begin, end) to their nearest centroid.  Called
 	 *				for consecutive slabs that cover [0, n) once an iteration;
 	 *				the centroids change only between iterations.  A device

@@ -60,8 +60,11 @@ extern PmStatus pm_kmeans_model_open(PmContext *ctx, const PmModel *container,
 extern int	pm_kmeans_model_nearest(const PmKMeansModel *model, float *row,
 									double *distance);
 
-/* The distance that SQL shows for a squared Euclidean one. */
+/*
+ * The distance that SQL shows for a row, given its squared Euclidean one; for
+ * the cosine metric the row has length 1, or 0 and then distance 1.
+ */
 extern double pm_kmeans_model_distance(const PmKMeansModel *model,
-									   double squared);
+									   const float *row, double squared);
 
 #endif							/* PM_KMEANS_MODEL_H */

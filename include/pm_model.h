@@ -78,10 +78,6 @@ typedef struct PmModel
 extern PmStatus pm_model_open(PmContext *ctx, const void *bytes, size_t size,
 							  PmModel *model);
 
-/* The kind of what looks like a model, else PM_CORRUPT; checks the head only. */
-extern PmStatus pm_model_peek(PmContext *ctx, const void *bytes, size_t size,
-							  char kind[PM_MODEL_NAME_SIZE]);
-
 /*
  * A section of the type and dimensions given (-1 = any), or PM_CORRUPT.
  */

@@ -88,7 +88,8 @@ typedef struct PmColumn
 	int			length;			/* of a vector; else 1 */
 	PmDictionary dictionary;	/* of a category or set */
 	double		newest;			/* of a time: days since 2000-01-01 */
-	char	   *time_zone;		/* of a time: where hours and days are read */
+	char	   *time_zone;		/* of a timestamptz: where hours and days are
+								 * read; else NULL or empty */
 	int			first_feature;	/* its features are consecutive */
 	int			feature_count;
 	int64_t		nulls;			/* NULLs in training */
@@ -100,7 +101,10 @@ typedef struct PmSchema
 	PmColumn   *columns;
 	int			feature_count;
 
-	/* By feature: an encoded number v enters as (v - shift) * scale. */
+	/*
+	 * By feature: a number v enters as (v - shift) * scale.  Scale 0 is that
+	 * of a number which was the same in every training row.
+	 */
 	double	   *shift;
 	double	   *scale;
 	float	   *impute;			/* the value of a NULL number, before that */

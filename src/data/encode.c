@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include <float.h>
 #include <math.h>
 
 #include "catalog/pg_type.h"
@@ -17,6 +18,9 @@
 #include "pm_host.h"
 
 #define CHECK_INTERVAL (1 << 16)
+
+/* The deviation that summing equal numbers may leave, beside their mean. */
+#define ROUNDING 1e-9
 
 /* What a number enters as. */
 static inline float
@@ -169,9 +173,30 @@ dense_moments(const PmFrame *frame)
 }
 
 /*
+ * A column far from 0 for its spread loses digits as float4: say so while
+ * fewer than some hundred steps fit into its deviation.
+ */
+static void
+notice_coarse(const PmSchema *schema, int feature, double mean,
+			  double deviation)
+{
+	double		step = fabs(mean) * FLT_EPSILON;
+	char		name[NAMEDATALEN * 2];
+
+	if (deviation > 100 * step)
+		return;
+	pm_schema_feature_name(schema, feature, name, sizeof(name));
+	ereport(NOTICE,
+			(errmsg("\"%s\" lies around %g and varies by %.3g only, which type real keeps to %.3g",
+					name, mean, deviation, step),
+			 errhint("Subtract a constant from it in a view.")));
+}
+
+/*
  * Fill in shift, scale and impute.  The deviation is over all rows, with a
- * NULL at the mean, as the algorithm will see them.  A column whose deviation
- * is no more than rounding is constant: it becomes 0 rather than noise.
+ * NULL at the mean, as the algorithm will see them.  A column that is the
+ * same number in every row, or NULL, gets scale 0 and so has no influence, in
+ * scoring as in training.
  */
 static void
 choose_scales(PmFrame *frame, const Layout *layout, bool standardize)
@@ -185,14 +210,22 @@ choose_scales(PmFrame *frame, const Layout *layout, bool standardize)
 	for (int j = 0; j < frame->dense_width; j++)
 	{
 		int			feature = layout->dense_feature[j];
+		double		mean = moments.mean[j];
 		double		deviation = total > 0 ? sqrt(moments.square[j] / total) : 0;
 
-		schema->impute[feature] = (float) moments.mean[j];
+		schema->impute[feature] = (float) mean;
+		if (moments.weight[j] == 0)
+			schema->scale[feature] = 0;
 		if (!standardize)
 			continue;
-		schema->shift[feature] = moments.mean[j];
-		if (deviation > 1e-6 * fabs(moments.mean[j]) && deviation > 1e-30)
+		schema->shift[feature] = mean;
+		if (deviation > ROUNDING * fabs(mean) && deviation > DBL_MIN / DBL_EPSILON)
+		{
+			notice_coarse(schema, feature, mean, deviation);
 			schema->scale[feature] = 1 / deviation;
+		}
+		else
+			schema->scale[feature] = 0;
 	}
 }
 

@@ -71,8 +71,9 @@ init_column(PmFrameBuilder *builder, int index)
 			slot->dense_at = frame->dense_width++;
 			break;
 		case PM_COLUMN_TIME:
-			column->time_zone = MemoryContextStrdup(memory,
-													pg_get_timezone_name(slot->converter.time_zone));
+			if (slot->converter.type == TIMESTAMPTZOID)
+				column->time_zone = MemoryContextStrdup(memory,
+														pg_get_timezone_name(slot->converter.time_zone));
 			slot->dense_at = frame->dense_width++;
 			slot->code_at = frame->code_width;
 			frame->code_width += 2;

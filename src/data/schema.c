@@ -365,8 +365,8 @@ check_numbers(Reader *reader, const PmSchema *schema)
 {
 	for (int i = 0; i < schema->feature_count; i++)
 		if (!isfinite(schema->shift[i]) || !isfinite(schema->scale[i]) ||
-			!isfinite(schema->impute[i]) || schema->scale[i] <= 0)
-			return corrupt(reader, "a feature's scale is not a positive number");
+			!isfinite(schema->impute[i]) || schema->scale[i] < 0)
+			return corrupt(reader, "a feature's scale is negative or no number");
 	return PM_OK;
 }
 

@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "access/relation.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "executor/spi.h"
 #include "executor/tuptable.h"
@@ -42,8 +43,12 @@ PmSource *
 pm_source_open(Oid relation)
 {
 	PmSource   *source = palloc0(sizeof(PmSource));
-	Relation	rel = relation_open(relation, AccessShareLock);
+	Relation	rel = try_relation_open(relation, AccessShareLock);
 
+	if (rel == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relation)));
 	switch (rel->rd_rel->relkind)
 	{
 		case RELKIND_RELATION:
@@ -60,7 +65,8 @@ pm_source_open(Oid relation)
 					 errhint("A source is a table, view, materialized view, foreign table or partitioned table.")));
 	}
 	source->relation = relation;
-	source->name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
+	source->name = quote_qualified_identifier(isTempNamespace(RelationGetNamespace(rel)) ? "pg_temp" :
+											  get_namespace_name(RelationGetNamespace(rel)),
 											  RelationGetRelationName(rel));
 	read_fields(source, RelationGetDescr(rel));
 	relation_close(rel, NoLock);	/* the lock stays for the transaction */

@@ -124,17 +124,6 @@ check_head(PmContext *ctx, const void *bytes, size_t size,
 	return PM_OK;
 }
 
-PmStatus
-pm_model_peek(PmContext *ctx, const void *bytes, size_t size,
-			  char kind[PM_MODEL_NAME_SIZE])
-{
-	FileHeader	header;
-
-	PM_TRY(check_head(ctx, bytes, size, &header));
-	memcpy(kind, header.kind, PM_MODEL_NAME_SIZE);
-	return PM_OK;
-}
-
 /* Dimensions that make up the section's length without overflow. */
 static PmStatus
 check_dimensions(PmContext *ctx, const FileEntry *entry)

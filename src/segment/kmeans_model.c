@@ -95,10 +95,15 @@ pm_kmeans_model_open(PmContext *ctx, const PmModel *container, void **result)
 }
 
 double
-pm_kmeans_model_distance(const PmKMeansModel *model, double squared)
+pm_kmeans_model_distance(const PmKMeansModel *model, const float *row,
+						 double squared)
 {
-	/* |x - c|^2 = 2 - 2 cos for vectors of length 1 */
-	return model->metric == PM_METRIC_COSINE ? squared / 2 : sqrt(squared);
+	if (model->metric == PM_METRIC_EUCLIDEAN)
+		return sqrt(squared);
+	for (int f = 0; f < model->d; f++)
+		if (row[f] != 0)
+			return squared / 2; /* |x - c|^2 = 2 - 2 cos for length 1 */
+	return 1;
 }
 
 typedef float Block __attribute__((vector_size(PM_KMEANS_BLOCK * sizeof(float))));
@@ -174,6 +179,6 @@ pm_kmeans_model_nearest(const PmKMeansModel *model, float *row,
 		nearest = (index & less) | (nearest & ~less);
 	}
 	cluster = least_lane(best, nearest, &squared);
-	*distance = pm_kmeans_model_distance(model, squared);
+	*distance = pm_kmeans_model_distance(model, row, squared);
 	return cluster;
 }

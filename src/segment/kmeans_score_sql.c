@@ -168,7 +168,9 @@ flush_batch(Segmenter *segmenter)
 		nulls[0] = segmenter->id_nulls[i];
 		values[1] = Int32GetDatum(segmenter->labels[i] + 1);
 		nulls[1] = segmenter->empty[i];
-		values[2] = Float8GetDatum(pm_kmeans_model_distance(model, segmenter->distances[i]));
+		values[2] = Float8GetDatum(pm_kmeans_model_distance(model,
+																	  segmenter->x + (size_t) i * model->d,
+																	  segmenter->distances[i]));
 		nulls[2] = segmenter->empty[i];
 		pm_rows_put(&segmenter->rows, values, nulls);
 	}

@@ -22,6 +22,15 @@ feature_name(const PmSchema *schema, int feature)
 	return CStringGetTextDatum(name);
 }
 
+/* A scaled value in the feature's own units. */
+static double
+own_units(const PmSchema *schema, int feature, double scaled)
+{
+	if (schema->scale[feature] == 0)
+		return schema->shift[feature];
+	return scaled / schema->scale[feature] + schema->shift[feature];
+}
+
 PM_FUNCTION(pm_kmeans_centroids);
 
 /*
@@ -47,8 +56,7 @@ pm_kmeans_centroids(PG_FUNCTION_ARGS)
 
 			values[0] = Int32GetDatum(j + 1);
 			values[1] = feature_name(model->schema, f);
-			values[2] = Float8GetDatum(scaled / model->schema->scale[f] +
-									   model->schema->shift[f]);
+			values[2] = Float8GetDatum(own_units(model->schema, f, scaled));
 			values[3] = Int64GetDatum(model->counts[j]);
 			values[4] = Float8GetDatum(model->radius[j]);
 			pm_rows_put(&rows, values, nulls);

@@ -168,12 +168,10 @@ use_model(const unsigned char *bytes, size_t size)
 	PmContext	ctx = {0};
 	PmModel		container;
 	PmStatus	status;
-	char		kind[PM_MODEL_NAME_SIZE];
 
 	ctx.arena = pm_arena_create(&pm_malloc_allocator, MEMORY_LIMIT);
 	MUST(ctx.arena != NULL);
 	ctx.threads = 1;
-	(void) pm_model_peek(&ctx, bytes, size, kind);
 	status = pm_model_open(&ctx, bytes, size, &container);
 	if (status == PM_OK)
 	{
