@@ -10,8 +10,14 @@
  */
 #include "cpu.h"
 
-/* Bounds are tried when a pass changes less than this fraction of labels. */
+/*
+ * Bounds are tried when a pass changes less than this fraction of labels;
+ * later where a row takes fewer multiplications than AMPLE_WORK, because the
+ * first pass with bounds then costs more than it can soon save.
+ */
 #define FEW_CHANGES 0.1
+#define FEWEST_CHANGES 0.02
+#define AMPLE_WORK 8192.0
 
 /*
  * And given up when a pass with them computes too large a fraction of the
@@ -171,13 +177,15 @@ static void
 choose_pass(PmLloyd *run)
 {
 	double		n = (double) run->rows.n;
+	double		work = (double) run->rows.k * run->set.words;
+	double		few = FEW_CHANGES * (work < AMPLE_WORK ? work / AMPLE_WORK : 1);
 	double		scored = 0;
 
 	for (int t = 0; t < run->threads; t++)
 		scored += (double) run->lanes[t].scored;
 	if (run->bounded)
 	{
-		double		many = MANY_SCORES - UPKEEP / ((double) run->rows.k * run->set.words);
+		double		many = MANY_SCORES - UPKEEP / work;
 
 		if (many < FEWEST_SCORES)
 			many = FEWEST_SCORES;
@@ -194,7 +202,7 @@ choose_pass(PmLloyd *run)
 	if (run->pause > 0)
 		run->pause--;
 	else if (run->pruner != NULL && run->passes > 0 &&
-			 (double) count_changed(run) < FEW_CHANGES * n)
+			 (double) count_changed(run) < (few > FEWEST_CHANGES ? few : FEWEST_CHANGES) * n)
 		run->bounded = run->fresh = true;
 }
 
