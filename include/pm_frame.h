@@ -18,6 +18,7 @@
 #include "fmgr.h"
 #include "pgtime.h"
 
+#include "pm_ids.h"
 #include "pm_schema.h"
 #include "pm_source.h"
 
@@ -87,6 +88,8 @@ typedef struct PmFrameSpec
 	const PmField *weight;		/* NULL = none; its value follows the others */
 	int			max_categories; /* more distinct ones are an ERROR */
 	bool		skip_incomplete;	/* leave out rows with any NULL */
+	PmIds	   *ids;			/* keep every row's id and place in the input;
+								 * NULL = no. Its value comes last of all */
 } PmFrameSpec;
 
 /* Codes of a multi-valued column: those of row i are [offsets[i], offsets[i+1]). */
@@ -110,6 +113,7 @@ typedef struct PmFrame
 	int			set_count;
 	PmFrameSet *sets;
 	float	   *weights;		/* NULL = all 1 */
+	int64_t    *ordinals;		/* place in the input, from 0, where asked */
 
 	int64_t		rows_read;		/* n + the three below */
 	int64_t		skipped_weight; /* weight NULL or 0 */
@@ -123,10 +127,13 @@ extern PmFrameBuilder *pm_frame_begin(PmContext *ctx, const PmFrameSpec *spec);
 extern void pm_frame_add(PmFrameBuilder *builder, Datum *values, bool *nulls);
 extern PmFrame *pm_frame_finish(PmFrameBuilder *builder);
 
-/* All rows of a source, through the same builder. */
+/*
+ * All rows of a source, through the same builder; the last two columns count
+ * where the spec has a weight and ids.
+ */
 extern PmFrame *pm_frame_read(PmContext *ctx, const PmSource *source,
 							  const PmFrameSpec *spec, const int *columns,
-							  int weight_column);
+							  int weight_column, int id_column);
 
 /*
  * The matrix that an algorithm sees: n rows of schema->feature_count float32.

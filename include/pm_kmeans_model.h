@@ -64,7 +64,8 @@ extern int	pm_kmeans_model_nearest(const PmKMeansModel *model, float *row,
  * The distance that SQL shows for a row, given its squared Euclidean one; for
  * the cosine metric the row has length 1, or 0 and then distance 1.
  */
-extern double pm_kmeans_model_distance(const PmKMeansModel *model,
-									   const float *row, double squared);
+extern double pm_kmeans_metric_distance(PmKMeansMetric metric,
+										const float *row, int d,
+										double squared);
 
 #endif							/* PM_KMEANS_MODEL_H */

@@ -274,6 +274,11 @@ SELECT failure($$SELECT * FROM pm_segment('id_types', 't', '{v}', 2, '{}', NULL:
 SELECT count(*), count(DISTINCT cluster) FROM pm_segment('few', 'a', '{a}', 3);
 SELECT id::int, cluster FROM pm_segment('heavy', 'id', '{x,y,z}', 3, '{"weight_col": "w"}') ORDER BY 1 LIMIT 3;
 SELECT failure($$SELECT * FROM pm_segment('few', 'a')$$);
+-- rows that training leaves out are there, without a cluster, and the order is that of the input
+CREATE TABLE partly (id text, a float8, b float8, w float8);
+INSERT INTO partly VALUES ('zero', 1, 1, 0), ('null', 1, 1, NULL), ('near', 1, 1, 1), ('empty', NULL, NULL, 1), ('half', 9, NULL, 1), ('far', 9, 9, 2), (NULL, 9, 9, 1);
+SELECT id, cluster, distance IS NULL AS no_distance FROM pm_segment('partly', 'id', '{a,b}', 2, '{"weight_col": "w"}');
+SELECT id, cluster, distance IS NULL AS no_distance FROM pm_segment('partly', 'id', '{a,b}', 2, '{"missing": "skip"}');
 
 -- scorers: NULL arguments, as set in the select list, in a WHERE clause
 SELECT pm_kmeans_assign(NULL::bytea, pts) IS NULL, pm_kmeans_distance(model, NULL::record) IS NULL FROM pts, models WHERE pts.id = 1 AND name = 'pts 3';

@@ -36,6 +36,7 @@ struct PmFrameBuilder
 	size_t		dense_capacity;
 	size_t		code_capacity;
 	size_t		weight_capacity;
+	size_t		ordinal_capacity;
 };
 
 static void
@@ -175,6 +176,10 @@ reserve_row(PmFrameBuilder *builder)
 		check(builder, pm_reserve(ctx, "the rows' weights", rows,
 								  sizeof(float), &frame->weights,
 								  &builder->weight_capacity));
+	if (builder->spec.ids != NULL)
+		check(builder, pm_reserve(ctx, "the rows' places", rows,
+								  sizeof(int64_t), &frame->ordinals,
+								  &builder->ordinal_capacity));
 	capacity = SIZE_MAX;
 	if (frame->dense_width > 0)
 		capacity = Min(capacity, builder->dense_capacity);
@@ -182,6 +187,8 @@ reserve_row(PmFrameBuilder *builder)
 		capacity = Min(capacity, builder->code_capacity);
 	if (builder->spec.weight != NULL)
 		capacity = Min(capacity, builder->weight_capacity);
+	if (builder->spec.ids != NULL)
+		capacity = Min(capacity, builder->ordinal_capacity);
 	builder->capacity = Min(capacity, INT64_MAX);
 }
 
@@ -363,6 +370,12 @@ pm_frame_add(PmFrameBuilder *builder, Datum *values, bool *nulls)
 	float	   *dense;
 
 	frame->rows_read++;
+	if (builder->spec.ids != NULL)
+	{
+		int			id = columns + (builder->spec.weight != NULL);
+
+		pm_ids_add(builder->spec.ids, values[id], nulls[id]);
+	}
 	if (unlikely(frame->n >= builder->capacity))
 		reserve_row(builder);
 	if (builder->spec.weight != NULL &&
@@ -421,6 +434,8 @@ pm_frame_add(PmFrameBuilder *builder, Datum *values, bool *nulls)
 				break;
 		}
 	}
+	if (builder->spec.ids != NULL)
+		frame->ordinals[frame->n] = frame->rows_read - 1;
 	frame->n++;
 }
 
@@ -531,15 +546,17 @@ add_scanned_row(void *argument, Datum *values, bool *nulls)
 
 PmFrame *
 pm_frame_read(PmContext *ctx, const PmSource *source, const PmFrameSpec *spec,
-			  const int *columns, int weight_column)
+			  const int *columns, int weight_column, int id_column)
 {
 	PmFrameBuilder *builder = pm_frame_begin(ctx, spec);
 	int			count = spec->column_count;
-	int		   *wanted = palloc((count + 1) * sizeof(int));
+	int		   *wanted = palloc((count + 2) * sizeof(int));
 
 	memcpy(wanted, columns, count * sizeof(int));
 	if (spec->weight != NULL)
 		wanted[count++] = weight_column;
+	if (spec->ids != NULL)
+		wanted[count++] = id_column;
 	pm_source_scan(source, wanted, count, add_scanned_row, builder);
 	pfree(wanted);
 	return pm_frame_finish(builder);

@@ -13,6 +13,7 @@
 
 #include <math.h>
 
+#include "pm_device.h"
 #include "pm_frame.h"
 #include "pm_hash.h"
 
@@ -29,6 +30,10 @@
 /* So few rows are sorted directly; the last pass aims at some of them. */
 #define LEAF_ROWS 32
 #define LEAF_AIM 8
+
+/* Rows that a task hashes, and tasks between two looks for interrupts. */
+#define HASH_ROWS 16384
+#define TASKS_AT_ONCE 32
 
 /* Hash of one row's content. */
 static uint64_t
@@ -57,21 +62,24 @@ typedef struct Moved
 {
 	char	   *base;
 	size_t		size;
-	char	   *held;			/* room for one element */
 } Moved;
 
 /*
  * The rows are sorted in place by American flag passes (McIlroy, Bostic and
  * McIlroy 1993) that move whole rows: a pass writes along a few hundred
- * streams and its buckets soon fit the cache, where following a permutation through
- * all of memory would miss it at every step.
+ * streams and its buckets soon fit the cache, where following a permutation
+ * through all of memory would miss it at every step.  The buckets of the
+ * first pass are shared among threads.
  */
 typedef struct Sorter
 {
 	PmContext  *ctx;
+	const PmFrame *frame;
 	uint64_t   *hashes;			/* also moved[0] */
-	Moved		moved[5];
+	Moved		moved[6];
 	int			moved_count;
+	int64_t		ends[1 << STREAM_BITS]; /* of the first pass's buckets */
+	int64_t		first_task;		/* of the tasks that run now */
 } Sorter;
 
 /* Swap two elements, 32 bytes at a time and what is left. */
@@ -118,7 +126,7 @@ swap_rows(Sorter *sorter, int64_t left, int64_t right)
 	}
 }
 
-/* Few rows: sort their numbers, then move each row once along the cycles. */
+/* Few rows: sort their numbers, then swap each row into its place. */
 static void
 sort_leaf(Sorter *sorter, int64_t begin, int count)
 {
@@ -133,39 +141,14 @@ sort_leaf(Sorter *sorter, int64_t begin, int count)
 			order[at] = order[at - 1];
 		order[at] = i;
 	}
-	for (int start = 0; start < count; start++)
+	for (int i = 0; i < count; i++)
 	{
-		int			to = start;
+		int			from = order[i];
 
-		if (order[start] == start)
-			continue;
-		for (int m = 0; m < sorter->moved_count; m++)
-		{
-			Moved	   *moved = &sorter->moved[m];
-
-			memcpy(moved->held, moved->base + (begin + start) * moved->size,
-				   moved->size);
-		}
-		for (int from = order[to]; from != start; from = order[to])
-		{
-			for (int m = 0; m < sorter->moved_count; m++)
-			{
-				Moved	   *moved = &sorter->moved[m];
-
-				memcpy(moved->base + (begin + to) * moved->size,
-					   moved->base + (begin + from) * moved->size, moved->size);
-			}
-			order[to] = to;
-			to = from;
-		}
-		order[to] = to;
-		for (int m = 0; m < sorter->moved_count; m++)
-		{
-			Moved	   *moved = &sorter->moved[m];
-
-			memcpy(moved->base + (begin + to) * moved->size, moved->held,
-				   moved->size);
-		}
+		while (from < i)		/* swapped away since: follow it */
+			from = order[from];
+		if (from != i)
+			swap_rows(sorter, begin + i, begin + from);
 	}
 }
 
@@ -181,26 +164,20 @@ pass_bits(int64_t rows, int left)
 	return Min(bits, left);
 }
 
-/* Sort rows [begin, end), whose hashes differ in their low `left` bits only. */
+/*
+ * One pass: rows [begin, end) into buckets by `bits` bits of their hash from
+ * `shift` on; ends[b] is where bucket b ends.  With interrupts for the long
+ * first pass, which runs on the caller's thread.
+ */
 static PmStatus
-sort_range(Sorter *sorter, int64_t begin, int64_t end, int left)
+distribute(Sorter *sorter, int64_t begin, int64_t end, int shift, int bits,
+		   bool interrupts, int64_t *ends)
 {
 	int64_t		next[1 << CACHED_BITS];
-	int64_t		ends[1 << CACHED_BITS];
 	int64_t		position = begin;
-	int			bits = pass_bits(end - begin, left);
+	int64_t		swaps = 0;
 	int			buckets = 1 << bits;
-	int			shift = left - bits;
 
-	if (end - begin <= LEAF_ROWS)
-	{
-		sort_leaf(sorter, begin, (int) (end - begin));
-		return PM_OK;
-	}
-	if (left == 0)
-		return PM_OK;			/* equal hashes */
-	if (pm_interrupted(sorter->ctx))
-		return PM_CANCELLED;
 #define BUCKET(row) ((sorter->hashes[row] >> shift) & (buckets - 1))
 	memset(ends, 0, buckets * sizeof(int64_t));
 	for (int64_t row = begin; row < end; row++)
@@ -220,16 +197,97 @@ sort_range(Sorter *sorter, int64_t begin, int64_t end, int left)
 				next[b]++;
 			else
 				swap_rows(sorter, next[b], next[home]++);
+			if (interrupts && ++swaps % CHECK_INTERVAL == 0 &&
+				pm_interrupted(sorter->ctx))
+				return PM_CANCELLED;
 		}
 #undef BUCKET
-	for (int b = 0; b < buckets; b++)
+	return PM_OK;
+}
+
+/* Sort rows [begin, end), whose hashes differ in their low `left` bits only. */
+static void
+sort_range(Sorter *sorter, int64_t begin, int64_t end, int left)
+{
+	int64_t		ends[1 << CACHED_BITS];
+	int			bits = pass_bits(end - begin, left);
+
+	if (end - begin <= LEAF_ROWS)
+	{
+		sort_leaf(sorter, begin, (int) (end - begin));
+		return;
+	}
+	if (left == 0)
+		return;					/* equal hashes */
+	(void) distribute(sorter, begin, end, left - bits, bits, false, ends);
+	for (int b = 0; b < 1 << bits; b++)
 	{
 		int64_t		first = b == 0 ? begin : ends[b - 1];
 
 		if (ends[b] - first > 1)
-			PM_TRY(sort_range(sorter, first, ends[b], shift));
+			sort_range(sorter, first, ends[b], left - bits);
+	}
+}
+
+/* Sort one bucket of the first pass. */
+static void
+sort_bucket(int64_t index, int lane, void *argument)
+{
+	Sorter	   *sorter = argument;
+	int64_t		b = sorter->first_task + index;
+
+	sort_range(sorter, b == 0 ? 0 : sorter->ends[b - 1], sorter->ends[b],
+			   64 - STREAM_BITS);
+}
+
+/* Hash a chunk of rows. */
+static void
+hash_chunk(int64_t index, int lane, void *argument)
+{
+	Sorter	   *sorter = argument;
+	int64_t		begin = (sorter->first_task + index) * HASH_ROWS;
+	int64_t		end = Min(begin + HASH_ROWS, sorter->frame->n);
+
+	for (int64_t row = begin; row < end; row++)
+		sorter->hashes[row] = hash_row(sorter->frame, row);
+}
+
+/* Tasks in threads, where there are any, with interrupts now and then. */
+static PmStatus
+run_tasks(Sorter *sorter, int64_t count, PmTask task)
+{
+	PmContext  *ctx = sorter->ctx;
+
+	for (int64_t first = 0; first < count; first += TASKS_AT_ONCE)
+	{
+		int64_t		tasks = Min(count - first, TASKS_AT_ONCE);
+
+		if (pm_interrupted(ctx))
+			return PM_CANCELLED;
+		sorter->first_task = first;
+		if (ctx->device != NULL)
+			ctx->device->parallel_for(ctx, tasks, task, sorter);
+		else
+			for (int64_t i = 0; i < tasks; i++)
+				task(i, 0, sorter);
 	}
 	return PM_OK;
+}
+
+/* Sort all rows by their hashes. */
+static PmStatus
+sort_rows(Sorter *sorter)
+{
+	int64_t		n = sorter->frame->n;
+
+	if (n <= CACHED_ROWS)
+	{
+		sort_range(sorter, 0, n, 64);
+		return PM_OK;
+	}
+	PM_TRY(distribute(sorter, 0, n, 64 - STREAM_BITS, STREAM_BITS, true,
+					  sorter->ends));
+	return run_tasks(sorter, 1 << STREAM_BITS, sort_bucket);
 }
 
 /* Rows of a multi-valued column, copied into their new order. */
@@ -262,46 +320,41 @@ reorder_set(PmContext *ctx, PmFrameSet *set, const int64_t *from_row,
 }
 
 /* Have an array moved along; NULL has nothing to move. */
-static PmStatus
+static void
 add_moved(Sorter *sorter, void *base, size_t size)
 {
 	Moved	   *moved = &sorter->moved[sorter->moved_count];
 
 	if (base == NULL || size == 0)
-		return PM_OK;
+		return;
 	moved->base = base;
 	moved->size = size;
 	sorter->moved_count++;
-	return pm_alloc(sorter->ctx, "row order", size, 1, &moved->held);
 }
 
 PmStatus
 pm_frame_sort(PmContext *ctx, PmFrame *frame)
 {
-	Sorter		sorter = {ctx};
+	Sorter		sorter = {ctx, frame};
 	int64_t    *from_row = NULL;
 
 	PM_TRY(pm_alloc(ctx, "row order", frame->n, sizeof(uint64_t), &sorter.hashes));
+	PM_TRY(run_tasks(&sorter, (frame->n + HASH_ROWS - 1) / HASH_ROWS, hash_chunk));
 	if (frame->set_count > 0)
-		PM_TRY(pm_alloc(ctx, "row order", frame->n, sizeof(int64_t), &from_row));
-	for (int64_t i = 0; i < frame->n; i++)
 	{
-		if (i % CHECK_INTERVAL == 0 && pm_interrupted(ctx))
-			return PM_CANCELLED;
-		sorter.hashes[i] = hash_row(frame, i);
-		if (from_row != NULL)
+		PM_TRY(pm_alloc(ctx, "row order", frame->n, sizeof(int64_t), &from_row));
+		for (int64_t i = 0; i < frame->n; i++)
 			from_row[i] = i;
 	}
-	PM_TRY(add_moved(&sorter, sorter.hashes, sizeof(uint64_t)));
-	PM_TRY(add_moved(&sorter, frame->dense, frame->dense_width * sizeof(float)));
-	PM_TRY(add_moved(&sorter, frame->codes, frame->code_width * sizeof(int32_t)));
-	PM_TRY(add_moved(&sorter, frame->weights, sizeof(float)));
-	PM_TRY(add_moved(&sorter, from_row, sizeof(int64_t)));
-	PM_TRY(sort_range(&sorter, 0, frame->n, 64));
+	add_moved(&sorter, sorter.hashes, sizeof(uint64_t));
+	add_moved(&sorter, frame->dense, frame->dense_width * sizeof(float));
+	add_moved(&sorter, frame->codes, frame->code_width * sizeof(int32_t));
+	add_moved(&sorter, frame->weights, sizeof(float));
+	add_moved(&sorter, frame->ordinals, sizeof(int64_t));
+	add_moved(&sorter, from_row, sizeof(int64_t));
+	PM_TRY(sort_rows(&sorter));
 	for (int i = 0; i < frame->set_count; i++)
 		PM_TRY(reorder_set(ctx, &frame->sets[i], from_row, frame->n));
-	for (int m = 0; m < sorter.moved_count; m++)
-		pm_release(ctx, sorter.moved[m].held);
 	pm_release(ctx, from_row);
 	pm_release(ctx, sorter.hashes);
 	return PM_OK;

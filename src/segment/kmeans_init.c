@@ -9,10 +9,11 @@
 
 /*
  * k-means++ looks at every row once for each centroid and trial.  When that
- * is more than FULL_WORK elements it works on a sample instead, one row
- * drawn from each of max(SAMPLE_ROWS, 20 k) equal stretches of the rows.
+ * is more than MOST_WORK elements it works on a sample instead, of as many
+ * rows as keep to it but at least max(SAMPLE_ROWS, 20 k): one row drawn from
+ * each of so many equal stretches of the rows.
  */
-#define FULL_WORK 1e9
+#define MOST_WORK 2e7
 #define SAMPLE_ROWS 20000
 #define SAMPLE_ROWS_PER_CENTROID 20
 
@@ -45,14 +46,14 @@ pm_kmeans_trials(int k)
 	return 2 + (int) log((double) k);
 }
 
-/* How many rows k-means++ looks at; see FULL_WORK. */
+/* How many rows k-means++ looks at; see MOST_WORK. */
 int64_t
 pm_kmeans_seed_rows(int64_t n, int d, int k)
 {
-	int64_t		sample = SAMPLE_ROWS_PER_CENTROID * (int64_t) k;
+	int64_t		sample = (int64_t) (MOST_WORK / ((double) d * k * pm_kmeans_trials(k)));
 
-	if ((double) n * d * k * pm_kmeans_trials(k) <= FULL_WORK)
-		return n;
+	if (sample < SAMPLE_ROWS_PER_CENTROID * (int64_t) k)
+		sample = SAMPLE_ROWS_PER_CENTROID * (int64_t) k;
 	if (sample < SAMPLE_ROWS)
 		sample = SAMPLE_ROWS;
 	return sample < n ? sample : n;

@@ -95,12 +95,12 @@ pm_kmeans_model_open(PmContext *ctx, const PmModel *container, void **result)
 }
 
 double
-pm_kmeans_model_distance(const PmKMeansModel *model, const float *row,
-						 double squared)
+pm_kmeans_metric_distance(PmKMeansMetric metric, const float *row, int d,
+						  double squared)
 {
-	if (model->metric == PM_METRIC_EUCLIDEAN)
+	if (metric == PM_METRIC_EUCLIDEAN)
 		return sqrt(squared);
-	for (int f = 0; f < model->d; f++)
+	for (int f = 0; f < d; f++)
 		if (row[f] != 0)
 			return squared / 2; /* |x - c|^2 = 2 - 2 cos for length 1 */
 	return 1;
@@ -179,6 +179,6 @@ pm_kmeans_model_nearest(const PmKMeansModel *model, float *row,
 		nearest = (index & less) | (nearest & ~less);
 	}
 	cluster = least_lane(best, nearest, &squared);
-	*distance = pm_kmeans_model_distance(model, row, squared);
+	*distance = pm_kmeans_metric_distance(model->metric, row, model->d, squared);
 	return cluster;
 }

@@ -59,10 +59,11 @@ extern int *pm_kmeans_features(const PmSource *source, ArrayType *names,
 							   const char *weight_col, const char *except,
 							   int *count);
 
-/* The frame of a source's columns. */
+/* The frame of a source's columns; ids NULL where none are kept. */
 extern PmFrame *pm_kmeans_read(PmContext *ctx, const PmSource *source,
 							   const int *columns, int count,
-							   const KMeansCall *call);
+							   const KMeansCall *call, PmIds *ids,
+							   int id_column);
 
 /* A fit and how good it is, with the matrix it was made from. */
 typedef struct KMeansOutcome
@@ -97,10 +98,9 @@ extern KMeansTrial *pm_kmeans_try_all(PmContext *ctx,
 extern void pm_kmeans_train(PmContext *ctx, const KMeansCall *call,
 							KMeansOutcome *outcome);
 
-/* The model; source names where the rows came from. */
+/* Measure the fit and make the model; source names where the rows came from. */
 extern bytea *pm_kmeans_to_model(PmContext *ctx, const KMeansCall *call,
 								 KMeansDoor door,
-								 const KMeansOutcome *outcome,
-								 const char *source);
+								 KMeansOutcome *outcome, const char *source);
 
 #endif							/* KMEANS_SQL_H */

@@ -151,7 +151,7 @@ pm_kmeans_features(const PmSource *source, ArrayType *names,
 
 PmFrame *
 pm_kmeans_read(PmContext *ctx, const PmSource *source, const int *columns,
-			   int count, const KMeansCall *call)
+			   int count, const KMeansCall *call, PmIds *ids, int id_column)
 {
 	PmField    *fields = palloc(count * sizeof(PmField));
 	PmFrameSpec spec = {0};
@@ -168,7 +168,8 @@ pm_kmeans_read(PmContext *ctx, const PmSource *source, const int *columns,
 		weight = pm_source_find(source, call->weight_col);
 		spec.weight = &source->fields[weight];
 	}
-	return pm_frame_read(ctx, source, &spec, columns, weight);
+	spec.ids = ids;
+	return pm_frame_read(ctx, source, &spec, columns, weight, id_column);
 }
 
 /* "3 with a NULL or zero weight, 2 with every feature NULL" */
@@ -323,8 +324,6 @@ pm_kmeans_train(PmContext *ctx, const KMeansCall *call,
 	options = fit_options(call, outcome->k);
 	pm_host_check(ctx, pm_kmeans_fit(ctx, &outcome->rows, &options, NULL,
 									 &outcome->fit));
-	pm_host_check(ctx, pm_kmeans_quality(ctx, &outcome->rows, &outcome->fit,
-										 &outcome->quality));
 	outcome->seconds_fit = seconds_since(begin);
 	if (!outcome->fit.converged)
 		ereport(WARNING,
@@ -433,10 +432,10 @@ write_run(PmContext *ctx, const KMeansOutcome *outcome)
 
 bytea *
 pm_kmeans_to_model(PmContext *ctx, const KMeansCall *call, KMeansDoor door,
-				   const KMeansOutcome *outcome, const char *source)
+				   KMeansOutcome *outcome, const char *source)
 {
 	const PmKMeansFit *fit = &outcome->fit;
-	char	   *meta = write_meta(call, door, outcome, source);
+	char	   *meta;
 	char	   *run = write_run(ctx, outcome);
 	int32		metric = call->metric;
 	double		evaluation[PM_EVAL_COUNT];
@@ -444,6 +443,9 @@ pm_kmeans_to_model(PmContext *ctx, const KMeansCall *call, KMeansDoor door,
 	void	   *schema;
 	size_t		schema_size;
 
+	pm_host_check(ctx, pm_kmeans_quality(ctx, &outcome->rows, fit,
+										 &outcome->quality));
+	meta = write_meta(call, door, outcome, source);
 	evaluation[PM_EVAL_INERTIA] = outcome->quality.inertia;
 	evaluation[PM_EVAL_SILHOUETTE] = outcome->quality.silhouette;
 	evaluation[PM_EVAL_DAVIES_BOULDIN] = outcome->quality.davies_bouldin;
@@ -519,7 +521,7 @@ pm_kmeans(PG_FUNCTION_ARGS)
 	ctx = pm_host_begin("k-means");
 	pm_host_use_device(ctx);
 	INSTR_TIME_SET_CURRENT(begin);
-	frame = pm_kmeans_read(ctx, source, columns, count, &call);
+	frame = pm_kmeans_read(ctx, source, columns, count, &call, NULL, -1);
 	seconds_load = seconds_since(begin);
 	pm_kmeans_encode(ctx, frame, &call, &outcome);
 	outcome.seconds_load = seconds_load;
@@ -560,7 +562,7 @@ pm_kmeans_sweep(PG_FUNCTION_ARGS)
 								 call.weight_col, NULL, &count);
 	ctx = pm_host_begin("k-means sweep");
 	pm_host_use_device(ctx);
-	pm_kmeans_encode(ctx, pm_kmeans_read(ctx, source, columns, count, &call),
+	pm_kmeans_encode(ctx, pm_kmeans_read(ctx, source, columns, count, &call, NULL, -1),
 					 &call, &outcome);
 	trials = pm_kmeans_try_all(ctx, &outcome.rows, &call, &count);
 	for (int i = 0; i < count; i++)

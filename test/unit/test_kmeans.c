@@ -381,8 +381,9 @@ sampled_seeding(void)
 	CHECK_INT(pm_kmeans_trials(15), 4);
 	CHECK_INT(pm_kmeans_trials(100), 6);
 	CHECK_INT(pm_kmeans_seed_rows(5000, 2, 15), 5000);
-	CHECK_INT(pm_kmeans_seed_rows(166666, 10, 100), 166666);
-	CHECK_INT(pm_kmeans_seed_rows(166667, 10, 100), 20000);
+	CHECK_INT(pm_kmeans_seed_rows(62500, 8, 10), 62500);
+	CHECK_INT(pm_kmeans_seed_rows(2000000, 8, 10), 62500);
+	CHECK_INT(pm_kmeans_seed_rows(200000, 10, 100), 20000);
 	CHECK_INT(pm_kmeans_seed_rows(1000000, 128, 4096), 81920);
 	CHECK_INT(pm_kmeans_seed_rows(70000, 1000, 4096), 70000);
 	if (strcmp(device->name, "reference") == 0)

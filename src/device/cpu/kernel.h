@@ -69,13 +69,35 @@ sum_lanes(const F16 *a, const F16 *b, float *sum_a, float *sum_b)
 	*sum_b = pairs[2] + pairs[3];
 }
 
+/* The last columns of a row where they do not fill a vector. */
+typedef struct Tail
+{
+	U16			mask;			/* all bits of the lanes that count */
+	F16			shift;
+} Tail;
+
+static Tail
+make_tail(int d, const float *shift)
+{
+	Tail		tail = {{0}, {0}};
+
+	for (int i = 0; i < d % 16; i++)
+	{
+		tail.mask[i] = UINT32_MAX;
+		tail.shift[i] = shift[d - d % 16 + i];
+	}
+	return tail;
+}
+
 /*
  * Shift and encode one row, and measure it.  bfloat16 is rounded to nearest,
- * ties to even; its error is measured, not estimated.
+ * ties to even; its error is measured, not estimated.  Where 16 floats are
+ * `readable` from the tail on, they are read at once and masked: gathering
+ * them one by one would wait for each.
  */
 static inline __attribute__((always_inline)) void
-encode_row(const float *x, int d, const float *shift, const PmCpuRows *rows,
-		   int slot)
+encode_row(const float *x, int d, const float *shift, const Tail *tail,
+		   bool readable, const PmCpuRows *rows, int slot)
 {
 	uint32_t   *words = rows->words + (size_t) slot * rows->stride;
 	F16			square = {0};
@@ -96,11 +118,17 @@ encode_row(const float *x, int d, const float *shift, const PmCpuRows *rows,
 			memcpy(&s, shift + j, sizeof(s));
 		}
 		else
-			for (int i = j; i < d; i++)
+		{
+			if (readable)
 			{
-				y[i - j] = x[i];
-				s[i - j] = shift[i];
+				memcpy(&y, x + j, sizeof(y));
+				y = (F16) ((U16) y & tail->mask);
 			}
+			else
+				for (int i = j; i < d; i++)
+					y[i - j] = x[i];
+			s = tail->shift;
+		}
 		y -= s;
 		square += y * y;
 		if (PAIR == 1)
@@ -135,11 +163,17 @@ static void
 encode(const float *x, int d, const float *shift, const int32_t *chosen,
 	   int count, const PmCpuRows *rows)
 {
+	Tail		tail = make_tail(d, shift);
+	size_t		end = count == 0 ? 0 :
+		((size_t) (chosen == NULL ? count - 1 : chosen[count - 1]) + 1) * d;
+
 	for (int i = 0; i < count; i++)
 	{
 		int			slot = chosen == NULL ? i : chosen[i];
+		size_t		tail_at = (size_t) slot * d + (size_t) (d - d % 16);
 
-		encode_row(x + (size_t) slot * d, d, shift, rows, slot);
+		encode_row(x + (size_t) slot * d, d, shift, &tail,
+				   tail_at + 16 <= end, rows, slot);
 	}
 }
 

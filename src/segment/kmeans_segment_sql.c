@@ -1,0 +1,138 @@
+/*
+ * kmeans_segment_sql.c
+ *		pm_segment: a table of rows in, a table of ids and clusters out.
+ *
+ * The rows are read once, with their ids and places in the input; the fit
+ * works on them in canonical order, and its labels go back to those places.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+
+#include "kmeans_sql.h"
+
+#define CHECK_INTERVAL (1 << 16)
+
+/* What became of the rows, by place in the input. */
+typedef struct Segments
+{
+	int32_t    *clusters;		/* from 0; -1: left out of the training */
+	float	   *distances;
+} Segments;
+
+/* Squared distance of a row from its centroid. */
+static double
+squared_distance(const float *row, const float *centroid, int d)
+{
+	double		sum = 0;
+
+	for (int f = 0; f < d; f++)
+	{
+		double		difference = (double) row[f] - centroid[f];
+
+		sum += difference * difference;
+	}
+	return sum;
+}
+
+/* Bring clusters and distances to the rows' places. */
+static Segments
+find_segments(PmContext *ctx, const KMeansOutcome *outcome,
+			  PmKMeansMetric metric)
+{
+	const PmFrame *frame = outcome->frame;
+	const PmKMeansFit *fit = &outcome->fit;
+	Segments	segments;
+
+	pm_host_check(ctx, pm_alloc(ctx, "the rows' clusters", frame->rows_read,
+								sizeof(int32_t), &segments.clusters));
+	pm_host_check(ctx, pm_alloc(ctx, "the rows' distances", frame->rows_read,
+								sizeof(float), &segments.distances));
+	for (int64_t place = 0; place < frame->rows_read; place++)
+		segments.clusters[place] = -1;
+	for (int64_t i = 0; i < frame->n; i++)
+	{
+		const float *row = outcome->rows.x + (size_t) i * fit->d;
+		const float *centroid = fit->centroids + (size_t) fit->labels[i] * fit->d;
+		int64_t		place = frame->ordinals[i];
+
+		if (i % CHECK_INTERVAL == 0)
+			CHECK_FOR_INTERRUPTS();
+		segments.clusters[place] = fit->labels[i];
+		segments.distances[place] =
+			(float) pm_kmeans_metric_distance(metric, row, fit->d,
+											  squared_distance(row, centroid, fit->d));
+	}
+	return segments;
+}
+
+/* A row each, in the order of the input. */
+static void
+put_segments(PmRows *rows, const PmIds *ids, const Segments *segments)
+{
+	for (int64_t place = 0; place < ids->count; place++)
+	{
+		Datum		values[3];
+		bool		nulls[3];
+		int32_t		cluster = segments->clusters[place];
+
+		if (place % CHECK_INTERVAL == 0)
+			CHECK_FOR_INTERRUPTS();
+		values[0] = pm_ids_get(ids, place, &nulls[0]);
+		nulls[1] = nulls[2] = cluster < 0;
+		values[1] = Int32GetDatum(cluster + 1);
+		values[2] = cluster < 0 ? (Datum) 0 :
+			Float8GetDatum(segments->distances[place]);
+		pm_rows_put(rows, values, nulls);
+	}
+}
+
+PM_FUNCTION(pm_segment);
+
+/*
+ * pm_segment(source, id_col, features, k, options [, id_type])
+ *	→ TABLE(id, cluster, distance)
+ */
+Datum
+pm_segment(PG_FUNCTION_ARGS)
+{
+	PmRows		rows = pm_rows_begin(fcinfo);
+	PmContext  *ctx;
+	KMeansCall	call;
+	KMeansOutcome outcome;
+	Segments	segments;
+	PmSource   *source;
+	PmFrame    *frame;
+	PmIds	   *ids;
+	char	   *id_name;
+	int		   *columns;
+	int			count;
+	int			id_column;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("source and id_col must not be NULL")));
+	call.k = pm_kmeans_k_argument(fcinfo, 3);
+	pm_kmeans_options(&call, KMEANS_TABLE,
+					  PG_ARGISNULL(4) ? NULL : PG_GETARG_JSONB_P(4));
+	source = pm_source_open(PG_GETARG_OID(0));
+	id_name = NameStr(*PG_GETARG_NAME(1));
+	id_column = pm_source_find(source, id_name);
+	ctx = pm_host_begin("segments");
+	ids = pm_ids_create(ctx, &source->fields[id_column], PG_NARGS() > 5 ?
+						get_fn_expr_argtype(fcinfo->flinfo, 5) : TEXTOID);
+	columns = pm_kmeans_features(source,
+								 PG_ARGISNULL(2) ? NULL : PG_GETARG_ARRAYTYPE_P(2),
+								 call.weight_col, id_name, &count);
+	pm_host_use_device(ctx);
+	frame = pm_kmeans_read(ctx, source, columns, count, &call, ids, id_column);
+	pm_kmeans_encode(ctx, frame, &call, &outcome);
+	pm_kmeans_train(ctx, &call, &outcome);
+	segments = find_segments(ctx, &outcome, call.metric);
+	put_segments(&rows, ids, &segments);
+	pm_host_end(ctx);
+	return (Datum) 0;
+}
