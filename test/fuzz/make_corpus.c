@@ -356,9 +356,13 @@ save_bad_values(void)
 	finish();
 	save("corrupt_no_columns");
 	begin("nc", 2, PM_METRIC_EUCLIDEAN);
+	draft.schema->scale[0] = -1;
+	finish();
+	save("corrupt_scale_negative");
+	begin("nc", 2, PM_METRIC_EUCLIDEAN);
 	draft.schema->scale[0] = 0;
 	finish();
-	save("corrupt_scale_0");
+	save("valid_scale_0");
 	begin("nc", 2, PM_METRIC_EUCLIDEAN);
 	draft.schema->shift[0] = -INFINITY;
 	finish();
