@@ -248,8 +248,9 @@ SELECT failure($$SELECT pm_kmeans_agg(s, '{"k": 2}') FROM (SELECT x, y AS x FROM
 SELECT failure($$SELECT pm_kmeans_agg(s) FROM (SELECT FROM pts) AS s$$);
 SELECT failure($$SELECT pm_kmeans_agg(x) FROM pts$$);
 SELECT failure($$SELECT pm_kmeans_agg(s, '{"k": 2}') OVER () FROM (SELECT x FROM pts) AS s$$);
-SELECT failure($$SELECT pm_kmeans_agg_transfn(NULL, pts) FROM pts$$);
-SELECT failure($$SELECT pm_kmeans_agg_finalfn(NULL)$$);
+-- (minor versions of PostgreSQL refuse a NULL of type internal in different words)
+SELECT failure($$SELECT pm_kmeans_agg_transfn(NULL, pts) FROM pts$$) ~ '^(42883|0A000): ' AS refused;
+SELECT failure($$SELECT pm_kmeans_agg_finalfn(NULL)$$) ~ '^(42883|0A000): ' AS refused;
 -- the same statement prepared and run again and again
 PREPARE again(int) AS SELECT count(*) FROM pm_kmeans_centroids((SELECT pm_kmeans_agg(r, jsonb_build_object('k', $1)) FROM r));
 EXECUTE again(1);
