@@ -16,8 +16,9 @@ BEGIN
     RETURN 'no error';
 EXCEPTION WHEN OTHERS THEN
     GET STACKED DIAGNOSTICS m = MESSAGE_TEXT, d = PG_EXCEPTION_DETAIL, h = PG_EXCEPTION_HINT;
-    RETURN sqlstate || ': ' || m || CASE WHEN d <> '' THEN ' (' || d || ')' ELSE '' END ||
-        CASE WHEN h <> '' THEN ' / ' || h ELSE '' END;
+    -- a model's length depends on what its section "run" says
+    RETURN regexp_replace(sqlstate || ': ' || m || CASE WHEN d <> '' THEN ' (' || d || ')' ELSE '' END ||
+        CASE WHEN h <> '' THEN ' / ' || h ELSE '' END, 'it is \d+ bytes long and says it is \d+', 'it is N bytes long and says it is M');
 END $$;
 
 -- clusters of a model as one line each: features, size
@@ -70,7 +71,7 @@ SELECT error, count(*) FROM (SELECT left(failure(format(call, set_byte(model, at
     FROM m, (SELECT generate_series(0, 599) AS at UNION ALL SELECT length(model) - generate_series(1, 100) FROM m WHERE name = 'low') AS s,
         unnest(ARRAY['SELECT pm_model_kind(%L)', 'SELECT pm_kmeans_assign(%L::bytea, (1, 1)::spot)']) AS call WHERE name = 'low') AS s GROUP BY error ORDER BY error;
 -- cut to any length
-SELECT left(failure(format('SELECT pm_kmeans_assign(%L::bytea, (1, 1)::spot)', substr(model, 1, n))), 5) AS error, count(*)
+SELECT left(failure(format('SELECT pm_kmeans_assign(%L::bytea, (1, 1)::spot)', substr(model, 1, n))), 5) AS error, count(*) > 250 AS many
 FROM m, generate_series(0, length(model) - 1, 7) AS n WHERE name = 'low' GROUP BY error ORDER BY error;
 
 -- forgeries: bytes changed and the checksum made right again (CRC-32C, bit by bit)
@@ -124,7 +125,7 @@ SELECT what, split_part(failure(format('SELECT * FROM pm_model_info(%L::bytea)',
 -- an id is only a claim: two models that bear one are two models
 SELECT pm_kmeans_assign(model, (0, 0)::spot), pm_kmeans_assign(fake, (0, 0)::spot) FROM (SELECT model, forge((SELECT model FROM m WHERE name = 'high'), 24, substr(model, 25, 16)) AS fake FROM m WHERE name = 'low' OFFSET 0) AS s;
 -- any byte at all: an error of a client's making or an answer, and the server lives
-SELECT count(*), count(*) FILTER (WHERE error ~ '^(no error|22|42703|42804|54000)') AS sane, string_agg(error, ', ') FILTER (WHERE error !~ '^(no error|22|42703|42804|54000)') AS insane
+SELECT count(*) > 600 AS many, bool_and(error ~ '^(no error|22|42703|42804|54000)') AS sane, string_agg(error, ', ') FILTER (WHERE error !~ '^(no error|22|42703|42804|54000)') AS insane
 FROM m, generate_series(0, length(model) - 1, 3) AS at, LATERAL (SELECT forge(model, at, set_byte('\x00', 0, get_byte(model, at) # (1 + at % 255))) AS fake OFFSET 0) AS f,
     LATERAL (SELECT failure(format('SELECT pm_kmeans_assign(%L::bytea, (1, 2)::spot), (SELECT count(value) FROM pm_kmeans_centroids(%L::bytea)), (SELECT count(*) FROM pm_model_info(%L::bytea))', fake, fake, fake)) AS error) AS e
 WHERE name = 'low' AND at NOT BETWEEN 52 AND 55;
