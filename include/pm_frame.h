@@ -156,10 +156,6 @@ typedef struct PmEncoder PmEncoder;
 extern PmEncoder *pm_encoder_create(MemoryContext memory,
 									const PmSchema *schema);
 
-/* Names of the columns that a row must have, and how many. */
-extern const char *const *pm_encoder_names(const PmEncoder *encoder,
-										   int *count);
-
 /* Whether encoding may call a cast to float4[], which may do anything. */
 extern bool pm_encoder_may_call(const PmEncoder *encoder);
 

@@ -341,13 +341,6 @@ pm_encoder_create(MemoryContext memory, const PmSchema *schema)
 	return encoder;
 }
 
-const char *const *
-pm_encoder_names(const PmEncoder *encoder, int *count)
-{
-	*count = encoder->schema->column_count;
-	return encoder->names;
-}
-
 bool
 pm_encoder_may_call(const PmEncoder *encoder)
 {

@@ -11,8 +11,6 @@
  */
 #include "postgres.h"
 
-#include <math.h>
-
 #include "pm_device.h"
 #include "pm_frame.h"
 #include "pm_hash.h"

@@ -1,21 +1,12 @@
 /*
  * kmeans_score_sql.c
- *		Rows against a k-means model: one at a time, and whole tables.
+ *		Rows against a k-means model, one at a time.
  */
 #include "postgres.h"
 
-#include <math.h>
-
-#include "catalog/pg_type.h"
-#include "miscadmin.h"
-#include "utils/array.h"
-#include "utils/builtins.h"
-#include "utils/datum.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 #include "kmeans_sql.h"
-#include "pm_device.h"
 
 const PmModelKind pm_kmeans_kind = {
 	PM_KMEANS_KIND, "pm_kmeans", pm_kmeans_model_open

@@ -11,6 +11,7 @@
 #include "miscadmin.h"
 #include "utils/array.h"
 
+#include "kmeans_internal.h"
 #include "kmeans_sql.h"
 
 #define CHECK_INTERVAL (1 << 16)
@@ -21,21 +22,6 @@ typedef struct Segments
 	int32_t    *clusters;		/* from 0; -1: left out of the training */
 	float	   *distances;
 } Segments;
-
-/* Squared distance of a row from its centroid. */
-static double
-squared_distance(const float *row, const float *centroid, int d)
-{
-	double		sum = 0;
-
-	for (int f = 0; f < d; f++)
-	{
-		double		difference = (double) row[f] - centroid[f];
-
-		sum += difference * difference;
-	}
-	return sum;
-}
 
 /* Bring clusters and distances to the rows' places. */
 static Segments
@@ -63,7 +49,7 @@ find_segments(PmContext *ctx, const KMeansOutcome *outcome,
 		segments.clusters[place] = fit->labels[i];
 		segments.distances[place] =
 			(float) pm_kmeans_metric_distance(metric, row, fit->d,
-											  squared_distance(row, centroid, fit->d));
+											  pm_kmeans_distance(row, centroid, fit->d));
 	}
 	return segments;
 }
