@@ -35,11 +35,10 @@ PG_CONFIG ?= pg_config
 OPTFLAGS ?=
 NVCC ?= $(shell command -v nvcc 2>/dev/null)
 
-NUMERIC_SRCS = $(wildcard src/numeric/*.c)
-PLAIN_SRCS = $(NUMERIC_SRCS) $(filter-out %_sql.c,$(wildcard src/segment/*.c)) src/model/container.c
+CAPABILITIES = segment ctr
 MODULE_big = precmkt
 OBJS = $(patsubst %.c,%.o,src/precmkt.c $(wildcard src/numeric/*.c src/host/*.c src/data/*.c \
-	src/model/*.c src/segment/*.c) src/device/device.c)
+	src/model/*.c $(CAPABILITIES:%=src/%/*.c)) src/device/device.c)
 
 DATA_built = sql/precmkt--$(EXTVERSION).sql
 DATA = $(wildcard sql/precmkt--*--*.sql)
@@ -64,7 +63,7 @@ PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
 # numeric loops gain from the optimiser's vectoriser, glue does not
-src/numeric/%.o src/data/%.o src/segment/%.o: override CFLAGS += -O3
+src/numeric/%.o src/data/%.o $(CAPABILITIES:%=src/%/%.o): override CFLAGS += -O3
 
 sql/precmkt--$(EXTVERSION).sql: $(EXTENSION_SQL)
 	cat $^ > $@

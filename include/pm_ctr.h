@@ -1,0 +1,237 @@
+/*
+ * pm_ctr.h
+ *		Click models: the algorithms, over sparse one-hot and dense columns.
+ *
+ * Knows no PostgreSQL.  src/ctr/layout.c turns a table's columns into fields
+ * (transforms, crosses, rare categories) and src/ctr/train_sql.c puts the
+ * result into a model.
+ *
+ * A model gives a row the logit z; its click probability is 1 / (1 + e^-z).
+ */
+#ifndef PM_CTR_H
+#define PM_CTR_H
+
+#include "pm_arena.h"
+#include "pm_context.h"
+
+/* ---- rows ------------------------------------------------------------- */
+
+typedef enum PmCtrFieldKind
+{
+	PM_CTR_DENSE,				/* `count` numbers a row */
+	PM_CTR_CODE,				/* one category a row, or none */
+	PM_CTR_SET					/* any number of categories a row */
+} PmCtrFieldKind;
+
+/*
+ * One field: what a column, or a cross of columns, gives the algorithm.  It
+ * owns the coefficients [first, first + count).  Arrays are by field, so that
+ * a thread that owns a field owns its coefficients too.
+ */
+typedef struct PmCtrField
+{
+	PmCtrFieldKind kind;
+	int32_t		first;
+	int32_t		count;
+	const float *values;		/* DENSE: n * count, row-major, finite */
+	const int32_t *codes;		/* CODE: n, SET: offsets[n]; in [0, count),
+								 * or -1 in a CODE for none */
+	const int64_t *offsets;		/* SET: n + 1; row i has the codes
+								 * [offsets[i], offsets[i + 1]) */
+} PmCtrField;
+
+/*
+ * Rows in canonical order, which is random (src/data/order.c): any range of
+ * them is a random sample.  A row's category enters with the value 1.
+ */
+typedef struct PmCtrRows
+{
+	int64_t		n;
+	int			field_count;
+	const PmCtrField *fields;
+	int32_t		coefficient_count;	/* of all fields; no intercept */
+	const uint8_t *labels;		/* n, 0 or 1 */
+	const float *weights;		/* n, all > 0; NULL = all 1 */
+} PmCtrRows;
+
+/* One nonzero of a single row, for scoring. */
+typedef struct PmCtrEntry
+{
+	int32_t		field;
+	int32_t		index;			/* of the coefficient, over all fields */
+	float		value;
+} PmCtrEntry;
+
+/* ---- the course of a training ------------------------------------------ */
+
+/* One epoch or iteration; what is not known is NAN. */
+typedef struct PmCtrLogEntry
+{
+	double		epoch;			/* from 1 */
+	double		loss;			/* mean weighted log loss in training */
+	double		eval_loss;		/* the same on the evaluation rows */
+	double		eval_auc;
+	double		seconds;		/* since the training began */
+} PmCtrLogEntry;
+
+typedef struct PmCtrLog
+{
+	PmCtrLogEntry *entries;
+	size_t		count;
+	size_t		capacity;
+} PmCtrLog;
+
+extern PmStatus pm_ctr_log_add(PmContext *ctx, PmCtrLog *log,
+							   const PmCtrLogEntry *entry);
+
+/* Seconds of a clock that only goes forward. */
+extern double pm_ctr_clock(void);
+
+/* ---- logistic regression ----------------------------------------------- */
+
+typedef enum PmLogisticSolver
+{
+	PM_LOGISTIC_AUTO,			/* newton where the Hessian is small */
+	PM_LOGISTIC_LBFGS,			/* OWL-QN when l1 > 0 */
+	PM_LOGISTIC_NEWTON
+} PmLogisticSolver;
+
+/*
+ * Minimise  sum_i w_i log(1 + exp(-y_i z_i)) + l1 |b|_1 + l2/2 |b|^2  with
+ * y = -1 or 1 and z = intercept + x'b; the intercept is not penalised.  l2 is
+ * scikit-learn's 1 / C.
+ */
+typedef struct PmLogisticOptions
+{
+	double		l1;
+	double		l2;
+	PmLogisticSolver solver;
+	int			max_iter;
+	double		tol;			/* stop when the largest element of the
+								 * gradient (for l1: pseudo-gradient) of the
+								 * mean loss is at most this */
+	bool		standard_errors;	/* from the Hessian, where l1 = l2 = 0 */
+	const double *start;		/* intercept first; NULL = 0 */
+} PmLogisticOptions;
+
+typedef struct PmLogisticFit
+{
+	double		intercept;
+	double	   *coefficients;	/* coefficient_count */
+	double		intercept_std_err;	/* NAN where there is none */
+	double	   *std_errors;		/* coefficient_count, NAN where there is none;
+								 * NULL when not computed */
+
+	/*
+	 * Of an unpenalised fit: reference categories and columns that are linear
+	 * combinations of others, whose coefficient is fixed at 0.  Else NULL.
+	 */
+	bool	   *aliased;
+	bool		separated;		/* some rows are told apart without error, so
+								 * no finite maximum exists */
+	double		loss;			/* mean weighted log loss at the solution */
+	int			iterations;
+	bool		converged;
+} PmLogisticFit;
+
+/*
+ * PM_INVALID when the labels are of one class only or there is no row.  eval
+ * may be NULL; it is only measured, for the log.  All arrays of the fit are
+ * from the arena.
+ */
+extern PmStatus pm_logistic_fit(PmContext *ctx, const PmCtrRows *rows,
+								const PmCtrRows *eval,
+								const PmLogisticOptions *options,
+								PmCtrLog *log, PmLogisticFit *fit);
+
+/* Logits of all rows. */
+extern PmStatus pm_logistic_logits(PmContext *ctx, const PmCtrRows *rows,
+								   double intercept,
+								   const double *coefficients, float *logits);
+
+/* ---- factorisation machines -------------------------------------------- */
+
+/*
+ * z = intercept + sum_i w_i x_i + sum_{i<j} r(f_i, f_j) <v_i, v_j> x_i x_j
+ * over the nonzeros i of a row, f_i the field of i.  FM (Rendle 2010): r = 1.
+ * FwFM (Pan et al. 2018): r is learnt, symmetric; pairs within one field are
+ * left out.
+ */
+typedef enum PmFmOptimizer
+{
+	PM_FM_ADAM,
+	PM_FM_ADAGRAD
+} PmFmOptimizer;
+
+typedef struct PmFmOptions
+{
+	bool		field_weighted; /* FwFM */
+	int			factors;
+	PmFmOptimizer optimizer;
+	double		learning_rate;
+	double		l2;				/* on w and v, added to the mean loss of a
+								 * batch as l2/2 |.|^2 */
+	double		init_scale;		/* deviation of the initial v */
+	int			epochs;
+	int			batch_size;
+	uint64_t	seed;
+	bool		early_stopping; /* on the evaluation rows' log loss; the
+								 * weights of the best epoch are kept */
+	int			patience;		/* epochs without a better one */
+} PmFmOptions;
+
+/* Weights and the optimiser's state, which a later training goes on from. */
+typedef struct PmFm
+{
+	bool		field_weighted;
+	int			factors;
+	int			field_count;
+	int32_t		coefficient_count;
+	float		intercept;
+	float	   *linear;			/* coefficient_count */
+	float	   *factor;			/* coefficient_count * factors, row-major */
+	float	   *pair;			/* FwFM: field_count * field_count, symmetric,
+								 * diagonal 0; else NULL */
+
+	/*
+	 * Adam: first and second moments; AdaGrad: second holds the sums of
+	 * squares and first is NULL.  Each in the order intercept, linear, factor,
+	 * pair.
+	 */
+	PmFmOptimizer optimizer;
+	int64_t		steps;			/* batches so far */
+	float	   *first;
+	float	   *second;
+} PmFm;
+
+/* Number of elements of PmFm.first and second. */
+extern size_t pm_fm_state_size(const PmFm *fm);
+
+/* Fresh weights; all arrays are from the arena. */
+extern PmStatus pm_fm_init(PmContext *ctx, const PmCtrRows *rows,
+						   const PmFmOptions *options, PmFm *fm);
+
+/*
+ * Train further.  eval may be NULL.  Results depend on rows, options and the
+ * state of fm alone, not on the number of threads.
+ */
+extern PmStatus pm_fm_fit(PmContext *ctx, const PmCtrRows *rows,
+						  const PmCtrRows *eval, const PmFmOptions *options,
+						  PmFm *fm, PmCtrLog *log);
+
+/* Logits of all rows. */
+extern PmStatus pm_fm_logits(PmContext *ctx, const PmCtrRows *rows,
+							 const PmFm *fm, float *logits);
+
+/* The logit of one row; scratch holds field_count * factors floats. */
+extern double pm_fm_logit(const PmFm *fm, const PmCtrEntry *entries, int count,
+						  float *scratch);
+
+/*
+ * What each entry adds to the logit: its linear term and half of each pair
+ * term that it is part of.  With the intercept they sum to the logit.
+ */
+extern void pm_fm_contributions(const PmFm *fm, const PmCtrEntry *entries,
+								int count, double *contributions);
+
+#endif							/* PM_CTR_H */
