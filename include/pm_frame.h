@@ -68,6 +68,20 @@ extern float pm_convert_number(const PmConverter *converter, Datum value);
 extern double pm_convert_time(const PmConverter *converter, Datum value,
 							  int *weekday, int *hour);
 
+/*
+ * A label: boolean, or a number that is 0 or 1; another type, another value
+ * is an ERROR.
+ */
+extern void pm_label_check_type(const PmField *field);
+extern uint8_t pm_convert_label(const PmConverter *converter, Datum value);
+
+/*
+ * When something was, for ordering: days since 2000-01-01 of a date or
+ * timestamp, or a number as it is; another type is an ERROR.
+ */
+extern void pm_moment_check_type(const PmField *field);
+extern double pm_convert_moment(const PmConverter *converter, Datum value);
+
 extern const char *pm_convert_string(PmConverter *converter, Datum value,
 									 size_t *length);
 
@@ -85,7 +99,9 @@ typedef struct PmFrameSpec
 {
 	int			column_count;
 	const PmField *columns;
-	const PmField *weight;		/* NULL = none; its value follows the others */
+	const PmField *weight;		/* NULL = none; its value follows the others, */
+	const PmField *label;		/* then that of the label, NULL = none, */
+	const PmField *time;		/* and that of the time, NULL = none */
 	int			max_categories; /* more distinct ones are an ERROR */
 	bool		skip_incomplete;	/* leave out rows with any NULL */
 	PmIds	   *ids;			/* keep every row's id and place in the input;
@@ -113,10 +129,13 @@ typedef struct PmFrame
 	int			set_count;
 	PmFrameSet *sets;
 	float	   *weights;		/* NULL = all 1 */
+	uint8_t    *labels;			/* 0 or 1, where asked */
+	double	   *times;			/* where asked; -infinity = NULL */
 	int64_t    *ordinals;		/* place in the input, from 0, where asked */
 
-	int64_t		rows_read;		/* n + the three below */
+	int64_t		rows_read;		/* n + the four below */
 	int64_t		skipped_weight; /* weight NULL or 0 */
+	int64_t		skipped_label;	/* label NULL */
 	int64_t		skipped_null;	/* every feature NULL */
 	int64_t		skipped_incomplete; /* some feature NULL, where asked */
 } PmFrame;
@@ -128,12 +147,12 @@ extern void pm_frame_add(PmFrameBuilder *builder, Datum *values, bool *nulls);
 extern PmFrame *pm_frame_finish(PmFrameBuilder *builder);
 
 /*
- * All rows of a source, through the same builder; the last two columns count
- * where the spec has a weight and ids.
+ * All rows of a source, through the same builder; the spec's weight, label
+ * and time are fields of the source, id_column counts where it has ids.
  */
 extern PmFrame *pm_frame_read(PmContext *ctx, const PmSource *source,
 							  const PmFrameSpec *spec, const int *columns,
-							  int weight_column, int id_column);
+							  int id_column);
 
 /*
  * The matrix that an algorithm sees: n rows of schema->feature_count float32.
@@ -145,12 +164,23 @@ extern PmFrame *pm_frame_read(PmContext *ctx, const PmSource *source,
 extern float *pm_frame_encode(PmContext *ctx, PmFrame *frame,
 							  bool standardize);
 
+/* What a number enters as, in training and in scoring. */
+static inline float
+pm_scale_number(const PmSchema *schema, int feature, float value)
+{
+	return (float) ((value - schema->shift[feature]) * schema->scale[feature]);
+}
+
 /* Bring the rows into canonical order. */
 extern PmStatus pm_frame_sort(PmContext *ctx, PmFrame *frame);
 
 /* ---- scoring ---------------------------------------------------------- */
 
-/* Encodes records, or rows of a source, as training did. */
+/*
+ * Turns records, or rows of a source, into numbers as training did: encoded
+ * to one number a feature, where the schema has scales, or as a frame keeps
+ * them.
+ */
 typedef struct PmEncoder PmEncoder;
 
 extern PmEncoder *pm_encoder_create(MemoryContext memory,
@@ -172,5 +202,22 @@ extern bool pm_encoder_row(PmEncoder *encoder, Datum *values, bool *nulls,
 /* The same from a record. */
 extern bool pm_encoder_record(PmEncoder *encoder, HeapTupleHeader record,
 							  float *row);
+
+/*
+ * Categories and members by a hash of their bytes, from 0 to INT32_MAX,
+ * instead of a code from the schema's dictionaries.
+ */
+extern void pm_encoder_hash_categories(PmEncoder *encoder);
+
+/* A row for the two functions below; lives as long as the encoder. */
+extern PmRow *pm_encoder_make_row(PmEncoder *encoder);
+
+/* One row as a frame keeps it.  False when every value is NULL. */
+extern bool pm_encoder_values(PmEncoder *encoder, Datum *values, bool *nulls,
+							  PmRow *row);
+
+/* The same from a record. */
+extern bool pm_encoder_record_values(PmEncoder *encoder,
+									 HeapTupleHeader record, PmRow *row);
 
 #endif							/* PM_FRAME_H */

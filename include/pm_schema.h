@@ -102,16 +102,33 @@ typedef struct PmSchema
 	int			feature_count;
 
 	/*
-	 * By feature: a number v enters as (v - shift) * scale.  Scale 0 is that
-	 * of a number which was the same in every training row.
+	 * By feature, where the rows are encoded to one number a feature
+	 * (pm_frame_encode), else NULL: a number v enters as (v - shift) * scale.
+	 * Scale 0 is that of a number which was the same in every training row.
 	 */
 	double	   *shift;
 	double	   *scale;
 	float	   *impute;			/* the value of a NULL number, before that */
 } PmSchema;
 
+/* One row as a frame keeps it. */
+typedef struct PmRow
+{
+	int			dense_width;
+	int			code_width;
+	int			set_count;
+	float	   *dense;			/* NAN = NULL */
+	int32_t    *codes;			/* PM_CODE_NULL, PM_CODE_UNSEEN */
+	int32_t    *set_ends;		/* set i has the codes [set_ends[i - 1], set_ends[i]), */
+	int32_t    *set_codes;		/* sorted, each once; unseen ones come first */
+	int			set_capacity;
+} PmRow;
+
 /* Number the features once every dictionary is final. */
 extern PmStatus pm_schema_number_features(PmContext *ctx, PmSchema *schema);
+
+/* Give every feature shift 0, scale 1 and impute 0. */
+extern PmStatus pm_schema_init_scales(PmContext *ctx, PmSchema *schema);
 
 /* The kind of thing a feature is: what it says and how it is encoded. */
 typedef enum PmFeatureKind

@@ -40,12 +40,12 @@ extern int	pm_source_find(const PmSource *source, const char *column);
 typedef void (*PmRowCallback) (void *argument, Datum *values, bool *nulls);
 
 /*
- * Read the columns (indexes into fields) of every row.  The query runs in the
- * caller's snapshot.
+ * Read the columns (indexes into fields) of every row, or of `limit` rows
+ * where that is not 0.  The query runs in the caller's snapshot.
  */
 extern void pm_source_scan(const PmSource *source, const int *columns,
-						   int column_count, PmRowCallback callback,
-						   void *argument);
+						   int column_count, int64 limit,
+						   PmRowCallback callback, void *argument);
 
 /*
  * Fields of records of one type after the other: remembers where each wanted

@@ -321,6 +321,84 @@ pm_convert_time(const PmConverter *converter, Datum value, int *weekday,
 	return (double) timestamp / USECS_PER_DAY;
 }
 
+void
+pm_label_check_type(const PmField *field)
+{
+	switch (field->type)
+	{
+		case BOOLOID:
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+		case FLOAT4OID:
+		case FLOAT8OID:
+		case NUMERICOID:
+			return;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("label column \"%s\" of type %s must be boolean, or a number that is 0 or 1",
+					field->name, format_type_be(field->type)),
+			 errhint("Make it boolean in a view, for example %s = 'yes' AS %s.",
+					 quote_identifier(field->name), quote_identifier(field->name))));
+}
+
+uint8_t
+pm_convert_label(const PmConverter *converter, Datum value)
+{
+	float		number = pm_convert_number(converter, value);
+
+	if (number != 0 && number != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("label column \"%s\" contains %g, which is neither 0 nor 1",
+						converter->name, number),
+				 converter->row != NULL ?
+				 errdetail("It is in row %lld of the input.",
+						   (long long) *converter->row) : 0));
+	return number == 1;
+}
+
+void
+pm_moment_check_type(const PmField *field)
+{
+	switch (pm_column_class(field))
+	{
+		case PM_COLUMN_NUMBER:
+		case PM_COLUMN_TIME:
+		case PM_COLUMN_DATE:
+			return;
+		default:
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg("time column \"%s\" of type %s must be a date, a timestamp or a number",
+							field->name, format_type_be(field->type))));
+	}
+}
+
+double
+pm_convert_moment(const PmConverter *converter, Datum value)
+{
+	Timestamp	timestamp;
+
+	if (converter->class == PM_COLUMN_NUMBER)
+		return converter->type == INT8OID ? (double) DatumGetInt64(value) :
+			converter->type == INT4OID ? DatumGetInt32(value) :
+			pm_convert_number(converter, value);
+	if (converter->type == DATEOID)
+	{
+		DateADT		date = DatumGetDateADT(value);
+
+		if (DATE_NOT_FINITE(date))
+			refuse_value(converter, ERRCODE_DATA_EXCEPTION, "an infinite value");
+		return date;
+	}
+	timestamp = DatumGetTimestamp(value);
+	if (TIMESTAMP_NOT_FINITE(timestamp))
+		refuse_value(converter, ERRCODE_DATA_EXCEPTION, "an infinite value");
+	return (double) timestamp / USECS_PER_DAY;
+}
+
 /* The bytes of a text value without a copy where it has none to make. */
 static const char *
 text_bytes(Datum value, size_t *length)

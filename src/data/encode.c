@@ -1,8 +1,8 @@
 /*
  * encode.c
- *		From a frame, or a single row, to the numbers an algorithm sees.
+ *		From a frame to the matrix that an algorithm sees.
  *
- * Training and scoring go through the same float32 steps, so that a training
+ * Scoring (encoder.c) goes through the same float32 steps, so that a training
  * row scored later gives the same bits.
  */
 #include "postgres.h"
@@ -21,15 +21,6 @@
 
 /* The deviation that summing equal numbers may leave, beside their mean. */
 #define ROUNDING 1e-9
-
-/* What a number enters as. */
-static inline float
-scale_number(const PmSchema *schema, int feature, float value)
-{
-	return (float) ((value - schema->shift[feature]) * schema->scale[feature]);
-}
-
-/* ---- frames ----------------------------------------------------------- */
 
 /* Where the features of a frame's parts stand in an encoded row. */
 typedef struct Layout
@@ -241,7 +232,7 @@ encode_numbers(const PmFrame *frame, const Layout *layout, const float *from,
 		int			feature = layout->dense_feature[j];
 		float		value = isnan(from[j]) ? schema->impute[feature] : from[j];
 
-		to[feature] = scale_number(schema, feature, value);
+		to[feature] = pm_scale_number(schema, feature, value);
 	}
 }
 
@@ -274,6 +265,7 @@ pm_frame_encode(PmContext *ctx, PmFrame *frame, bool standardize)
 	float	   *x = frame->dense;
 	size_t		row_bytes = width * sizeof(float);
 
+	pm_host_check(ctx, pm_schema_init_scales(ctx, schema));
 	times_to_ages(frame, &layout);
 	choose_scales(frame, &layout, standardize);
 	if (!in_place)
@@ -294,265 +286,4 @@ pm_frame_encode(PmContext *ctx, PmFrame *frame, bool standardize)
 		pm_release(ctx, frame->dense);
 	frame->dense = NULL;
 	return x;
-}
-
-/* ---- single rows ------------------------------------------------------ */
-
-struct PmEncoder
-{
-	MemoryContext memory;
-	const PmSchema *schema;
-	const char **names;
-	PmConverter *converters;
-	PmRecordReader *reader;
-	Datum	   *values;
-	bool	   *nulls;
-	bool		plain;			/* every column a number */
-	bool		may_call;		/* some column a vector */
-	MemoryContext bound;		/* for the functions of the types bound */
-	MemoryContext scratch;		/* for one row's conversions */
-};
-
-PmEncoder *
-pm_encoder_create(MemoryContext memory, const PmSchema *schema)
-{
-	PmEncoder  *encoder = MemoryContextAllocZero(memory, sizeof(PmEncoder));
-	int			count = schema->column_count;
-
-	encoder->memory = memory;
-	encoder->schema = schema;
-	encoder->names = MemoryContextAlloc(memory, Max(1, count) * sizeof(char *));
-	encoder->converters = MemoryContextAllocZero(memory, Max(1, count) * sizeof(PmConverter));
-	encoder->values = MemoryContextAlloc(memory, Max(1, count) * sizeof(Datum));
-	encoder->nulls = MemoryContextAlloc(memory, Max(1, count) * sizeof(bool));
-	for (int i = 0; i < count; i++)
-	{
-		encoder->names[i] = schema->columns[i].name;
-		pm_host_check_text(encoder->names[i], strlen(encoder->names[i]),
-						   "a column's name");
-		if (schema->columns[i].class == PM_COLUMN_VECTOR)
-			encoder->may_call = true;
-	}
-	encoder->bound = AllocSetContextCreate(memory, "precmkt encoder's types",
-										   ALLOCSET_SMALL_SIZES);
-	encoder->reader = pm_record_reader(memory, encoder->names, count);
-	encoder->scratch = AllocSetContextCreate(memory, "precmkt encoder",
-											 ALLOCSET_SMALL_SIZES);
-	return encoder;
-}
-
-bool
-pm_encoder_may_call(const PmEncoder *encoder)
-{
-	return encoder->may_call;
-}
-
-void
-pm_encoder_bind(PmEncoder *encoder, const PmField *fields)
-{
-	MemoryContextReset(encoder->bound);
-	encoder->plain = true;
-	for (int i = 0; i < encoder->schema->column_count; i++)
-	{
-		const PmColumn *column = &encoder->schema->columns[i];
-
-		pm_converter_init(&encoder->converters[i], &fields[i], column,
-						  encoder->bound);
-		encoder->converters[i].name = column->name;
-		if (column->class != PM_COLUMN_NUMBER ||
-			encoder->converters[i].type == NUMERICOID)
-			encoder->plain = false;
-	}
-}
-
-/* Imputed and scaled. */
-static inline void
-encode_number(const PmEncoder *encoder, int feature, float value, float *row)
-{
-	row[feature] = scale_number(encoder->schema, feature, value);
-}
-
-static void
-encode_vector(PmEncoder *encoder, int i, Datum value, bool isnull, float *row)
-{
-	const PmColumn *column = &encoder->schema->columns[i];
-	float	   *elements = NULL;
-
-	if (column->length == 0)	/* NULL throughout the training */
-		return;
-	if (!isnull)
-	{
-		int			length = pm_convert_vector(&encoder->converters[i], value,
-											   &elements);
-
-		if (length != column->length)
-			ereport(ERROR,
-					(errcode(ERRCODE_DATA_EXCEPTION),
-					 errmsg("column \"%s\" had vectors of %d elements in training and has one of %d now",
-							column->name, column->length, length)));
-	}
-	for (int j = 0; j < column->length; j++)
-	{
-		int			feature = column->first_feature + j;
-
-		encode_number(encoder, feature,
-					  isnull ? encoder->schema->impute[feature] : elements[j],
-					  row);
-	}
-}
-
-static void
-encode_time(PmEncoder *encoder, int i, Datum value, bool isnull, float *row)
-{
-	const PmColumn *column = &encoder->schema->columns[i];
-	int			first = column->first_feature;
-	int			weekday;
-	int			hour;
-	float		age = encoder->schema->impute[first];
-
-	if (!isnull)
-	{
-		float		days = (float) pm_convert_time(&encoder->converters[i], value,
-												   &weekday, &hour);
-
-		age = (float) (column->newest - days);
-		row[first + 1 + weekday] = 1;
-		if (column->class == PM_COLUMN_TIME)
-			row[first + 1 + PM_WEEKDAYS + hour] = 1;
-	}
-	encode_number(encoder, first, age, row);
-}
-
-static void
-encode_category(PmEncoder *encoder, int i, Datum value, bool isnull,
-				float *row)
-{
-	const PmColumn *column = &encoder->schema->columns[i];
-	size_t		length;
-	const char *string;
-	int32_t		code;
-
-	if (isnull)
-		return;
-	string = pm_convert_string(&encoder->converters[i], value, &length);
-	code = pm_dictionary_find(&column->dictionary, string, length);
-	if (code >= 0)
-		row[column->first_feature + code] = 1;
-}
-
-static void
-encode_set(PmEncoder *encoder, int i, Datum value, bool isnull, float *row)
-{
-	const PmColumn *column = &encoder->schema->columns[i];
-	const char **strings;
-	size_t	   *lengths;
-	int			count;
-
-	if (isnull)
-		return;
-	count = pm_convert_set(&encoder->converters[i], value, &strings, &lengths);
-	for (int j = 0; j < count; j++)
-	{
-		int32_t		code = pm_dictionary_find(&column->dictionary, strings[j],
-											  lengths[j]);
-
-		if (code >= 0)
-			row[column->first_feature + code] = 1;
-	}
-}
-
-static void
-encode_column(PmEncoder *encoder, int i, Datum value, bool isnull, float *row)
-{
-	int			first = encoder->schema->columns[i].first_feature;
-
-	switch (encoder->schema->columns[i].class)
-	{
-		case PM_COLUMN_NUMBER:
-		case PM_COLUMN_INTERVAL:
-			encode_number(encoder, first,
-						  isnull ? encoder->schema->impute[first] :
-						  pm_convert_number(&encoder->converters[i], value),
-						  row);
-			break;
-		case PM_COLUMN_TIME:
-		case PM_COLUMN_DATE:
-			encode_time(encoder, i, value, isnull, row);
-			break;
-		case PM_COLUMN_CATEGORY:
-			encode_category(encoder, i, value, isnull, row);
-			break;
-		case PM_COLUMN_SET:
-			encode_set(encoder, i, value, isnull, row);
-			break;
-		case PM_COLUMN_VECTOR:
-			encode_vector(encoder, i, value, isnull, row);
-			break;
-	}
-}
-
-static void
-encode_columns(PmEncoder *encoder, Datum *values, bool *nulls, float *row)
-{
-	MemoryContext previous = MemoryContextSwitchTo(encoder->scratch);
-
-	for (int i = 0; i < encoder->schema->column_count; i++)
-		encode_column(encoder, i, values[i], nulls[i], row);
-	MemoryContextSwitchTo(previous);
-	MemoryContextReset(encoder->scratch);
-}
-
-/* A number a column: column i is feature i, and nothing allocates. */
-static inline void
-encode_plain(PmEncoder *encoder, Datum *values, bool *nulls, float *row)
-{
-	for (int i = 0; i < encoder->schema->column_count; i++)
-	{
-		const PmConverter *converter = &encoder->converters[i];
-		float		value;
-
-		if (nulls[i])
-			value = encoder->schema->impute[i];
-		else if (likely(converter->type == FLOAT8OID))
-			value = pm_convert_float8(converter, DatumGetFloat8(values[i]));
-		else
-			value = pm_convert_number(converter, values[i]);
-		encode_number(encoder, i, value, row);
-	}
-}
-
-bool
-pm_encoder_row(PmEncoder *encoder, Datum *values, bool *nulls, float *row)
-{
-	int			count = encoder->schema->column_count;
-	int			null_count = 0;
-
-	for (int i = 0; i < count; i++)
-		null_count += nulls[i];
-	if (null_count == count)
-		return false;
-	if (encoder->plain)
-	{
-		encode_plain(encoder, values, nulls, row);
-		return true;
-	}
-	memset(row, 0, encoder->schema->feature_count * sizeof(float));
-	encode_columns(encoder, values, nulls, row);
-	return true;
-}
-
-bool
-pm_encoder_record(PmEncoder *encoder, HeapTupleHeader record, float *row)
-{
-	if (pm_record_read(encoder->reader, record, encoder->values,
-					   encoder->nulls))
-	{
-		/* An ERROR leaves the reader without a type, so that we come again. */
-		Oid			type = encoder->reader->type;
-
-		encoder->reader->type = InvalidOid;
-		pm_encoder_bind(encoder, encoder->reader->fields);
-		encoder->reader->type = type;
-	}
-	return pm_encoder_row(encoder, encoder->values, encoder->nulls, row);
 }

@@ -10,41 +10,7 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
-#include "pm_frame.h"
-#include "pm_host.h"
-
-#define CHECK_INTERVAL (1 << 18)
-
-/* Where a column's values go in a row. */
-typedef struct ColumnSlot
-{
-	PmConverter converter;
-	PmColumn   *column;
-	int			dense_at;		/* first of its numbers, -1 = none */
-	int			code_at;		/* first of its codes, -1 = none */
-	int			set_at;			/* its multi-valued codes, -1 = none */
-} ColumnSlot;
-
-struct PmFrameBuilder
-{
-	PmContext  *ctx;
-	PmFrame    *frame;
-	PmFrameSpec spec;
-	ColumnSlot *slots;
-	PmConverter weight;
-	int64_t		capacity;		/* rows that the arrays have room for */
-	size_t		dense_capacity;
-	size_t		code_capacity;
-	size_t		weight_capacity;
-	size_t		ordinal_capacity;
-};
-
-static void
-check(PmFrameBuilder *builder, PmStatus status)
-{
-	if (unlikely(status != PM_OK))
-		pm_host_check(builder->ctx, status);
-}
+#include "frame_build.h"
 
 /* Set up a column and give it its place in the rows. */
 static void
@@ -85,11 +51,11 @@ init_column(PmFrameBuilder *builder, int index)
 			break;
 		case PM_COLUMN_CATEGORY:
 			slot->code_at = frame->code_width++;
-			check(builder, pm_dictionary_init(builder->ctx, &column->dictionary));
+			pm_frame_check(builder, pm_dictionary_init(builder->ctx, &column->dictionary));
 			break;
 		case PM_COLUMN_SET:
 			slot->set_at = frame->set_count++;
-			check(builder, pm_dictionary_init(builder->ctx, &column->dictionary));
+			pm_frame_check(builder, pm_dictionary_init(builder->ctx, &column->dictionary));
 			break;
 		case PM_COLUMN_VECTOR:
 			column->length = 0; /* until the first one is seen */
@@ -104,7 +70,7 @@ init_sets(PmFrameBuilder *builder)
 {
 	PmFrame    *frame = builder->frame;
 
-	check(builder, pm_alloc_zero(builder->ctx, "frame", frame->set_count,
+	pm_frame_check(builder, pm_alloc_zero(builder->ctx, "frame", frame->set_count,
 								 sizeof(PmFrameSet), &frame->sets));
 	for (int i = 0; i < builder->spec.column_count; i++)
 	{
@@ -114,10 +80,22 @@ init_sets(PmFrameBuilder *builder)
 			continue;
 		set = &frame->sets[builder->slots[i].set_at];
 		set->column = i;
-		check(builder, pm_reserve(builder->ctx, "frame", 1, sizeof(int64_t),
+		pm_frame_check(builder, pm_reserve(builder->ctx, "frame", 1, sizeof(int64_t),
 								  &set->offsets, &set->offsets_capacity));
 		set->offsets[0] = 0;
 	}
+}
+
+/* The converter of a column that is no feature. */
+static void
+init_extra(PmFrameBuilder *builder, PmConverter *converter,
+		   const PmField *field)
+{
+	MemoryContext memory = pm_host_memory(builder->ctx);
+
+	pm_converter_init(converter, field, NULL, memory);
+	converter->name = MemoryContextStrdup(memory, field->name);
+	converter->row = &builder->frame->rows_read;
 }
 
 PmFrameBuilder *
@@ -143,14 +121,22 @@ pm_frame_begin(PmContext *ctx, const PmFrameSpec *spec)
 	init_sets(builder);
 	if (spec->weight != NULL)
 	{
-		pm_converter_init(&builder->weight, spec->weight, NULL, memory);
-		builder->weight.name = MemoryContextStrdup(memory, spec->weight->name);
-		builder->weight.row = &frame->rows_read;
+		init_extra(builder, &builder->weight, spec->weight);
 		if (builder->weight.class != PM_COLUMN_NUMBER)
 			ereport(ERROR,
 					(errcode(ERRCODE_DATATYPE_MISMATCH),
 					 errmsg("weight column \"%s\" must be a number",
 							spec->weight->name)));
+	}
+	if (spec->label != NULL)
+	{
+		pm_label_check_type(spec->label);
+		init_extra(builder, &builder->label, spec->label);
+	}
+	if (spec->time != NULL)
+	{
+		pm_moment_check_type(spec->time);
+		init_extra(builder, &builder->time, spec->time);
 	}
 	return builder;
 }
@@ -165,19 +151,27 @@ reserve_row(PmFrameBuilder *builder)
 	size_t		capacity;
 
 	if (frame->dense_width > 0)
-		check(builder, pm_reserve(ctx, "the rows' numbers", rows,
+		pm_frame_check(builder, pm_reserve(ctx, "the rows' numbers", rows,
 								  frame->dense_width * sizeof(float),
 								  &frame->dense, &builder->dense_capacity));
 	if (frame->code_width > 0)
-		check(builder, pm_reserve(ctx, "the rows' categories", rows,
+		pm_frame_check(builder, pm_reserve(ctx, "the rows' categories", rows,
 								  frame->code_width * sizeof(int32_t),
 								  &frame->codes, &builder->code_capacity));
 	if (builder->spec.weight != NULL)
-		check(builder, pm_reserve(ctx, "the rows' weights", rows,
+		pm_frame_check(builder, pm_reserve(ctx, "the rows' weights", rows,
 								  sizeof(float), &frame->weights,
 								  &builder->weight_capacity));
+	if (builder->spec.label != NULL)
+		pm_frame_check(builder, pm_reserve(ctx, "the rows' labels", rows,
+										   sizeof(uint8_t), &frame->labels,
+										   &builder->label_capacity));
+	if (builder->spec.time != NULL)
+		pm_frame_check(builder, pm_reserve(ctx, "the rows' times", rows,
+										   sizeof(double), &frame->times,
+										   &builder->time_capacity));
 	if (builder->spec.ids != NULL)
-		check(builder, pm_reserve(ctx, "the rows' places", rows,
+		pm_frame_check(builder, pm_reserve(ctx, "the rows' places", rows,
 								  sizeof(int64_t), &frame->ordinals,
 								  &builder->ordinal_capacity));
 	capacity = SIZE_MAX;
@@ -187,6 +181,10 @@ reserve_row(PmFrameBuilder *builder)
 		capacity = Min(capacity, builder->code_capacity);
 	if (builder->spec.weight != NULL)
 		capacity = Min(capacity, builder->weight_capacity);
+	if (builder->spec.label != NULL)
+		capacity = Min(capacity, builder->label_capacity);
+	if (builder->spec.time != NULL)
+		capacity = Min(capacity, builder->time_capacity);
 	if (builder->spec.ids != NULL)
 		capacity = Min(capacity, builder->ordinal_capacity);
 	builder->capacity = Min(capacity, INT64_MAX);
@@ -207,7 +205,7 @@ widen_rows(PmFrameBuilder *builder, ColumnSlot *slot, int length)
 	float	   *wide = NULL;
 	size_t		capacity = 0;
 
-	check(builder, pm_reserve(builder->ctx, "the rows' numbers", frame->n + 1,
+	pm_frame_check(builder, pm_reserve(builder->ctx, "the rows' numbers", frame->n + 1,
 							  new_width * sizeof(float), &wide, &capacity));
 	for (int64_t row = 0; row <= frame->n; row++)
 	{
@@ -251,7 +249,7 @@ category_code(PmFrameBuilder *builder, PmColumn *column, const char *string,
 {
 	int32_t		code;
 
-	check(builder, pm_dictionary_add(builder->ctx, &column->dictionary, string,
+	pm_frame_check(builder, pm_dictionary_add(builder->ctx, &column->dictionary, string,
 									 length, &code));
 	if (column->dictionary.count > builder->spec.max_categories)
 		refuse_categories(builder, column);
@@ -270,10 +268,10 @@ add_set(PmFrameBuilder *builder, ColumnSlot *slot, Datum value, bool isnull)
 
 	if (!isnull)
 		count = pm_convert_set(&slot->converter, value, &strings, &lengths);
-	check(builder, pm_reserve(builder->ctx, "the rows' sets", used + count,
+	pm_frame_check(builder, pm_reserve(builder->ctx, "the rows' sets", used + count,
 							  sizeof(int32_t), &set->codes,
 							  &set->codes_capacity));
-	check(builder, pm_reserve(builder->ctx, "the rows' sets", frame->n + 2,
+	pm_frame_check(builder, pm_reserve(builder->ctx, "the rows' sets", frame->n + 2,
 							  sizeof(int64_t), &set->offsets,
 							  &set->offsets_capacity));
 	for (int i = 0; i < count; i++)
@@ -366,24 +364,42 @@ pm_frame_add(PmFrameBuilder *builder, Datum *values, bool *nulls)
 {
 	PmFrame    *frame = builder->frame;
 	int			columns = builder->spec.column_count;
+	int			extra = columns;
 	int			null_count = 0;
 	float	   *dense;
 
 	frame->rows_read++;
 	if (builder->spec.ids != NULL)
 	{
-		int			id = columns + (builder->spec.weight != NULL);
+		int			id = columns + (builder->spec.weight != NULL) +
+			(builder->spec.label != NULL) + (builder->spec.time != NULL);
 
 		pm_ids_add(builder->spec.ids, values[id], nulls[id]);
 	}
 	if (unlikely(frame->n >= builder->capacity))
 		reserve_row(builder);
-	if (builder->spec.weight != NULL &&
-		!add_weight(builder, values[columns], nulls[columns]))
+	if (builder->spec.weight != NULL)
 	{
-		frame->skipped_weight++;
-		return;
+		if (!add_weight(builder, values[extra], nulls[extra]))
+		{
+			frame->skipped_weight++;
+			return;
+		}
+		extra++;
 	}
+	if (builder->spec.label != NULL)
+	{
+		if (nulls[extra])
+		{
+			frame->skipped_label++;
+			return;
+		}
+		frame->labels[frame->n] = pm_convert_label(&builder->label, values[extra]);
+		extra++;
+	}
+	if (builder->spec.time != NULL)
+		frame->times[frame->n] = nulls[extra] ? -INFINITY :
+			pm_convert_moment(&builder->time, values[extra]);
 	for (int i = 0; i < columns; i++)
 		null_count += nulls[i];
 	if (unlikely(null_count > 0))
@@ -439,105 +455,6 @@ pm_frame_add(PmFrameBuilder *builder, Datum *values, bool *nulls)
 	frame->n++;
 }
 
-/* Codes of one category column into the dictionary's final order. */
-static void
-renumber_categories(PmFrameBuilder *builder, ColumnSlot *slot)
-{
-	PmFrame    *frame = builder->frame;
-	int32_t    *new_codes;
-
-	check(builder, pm_dictionary_sort(builder->ctx, &slot->column->dictionary,
-									  &new_codes));
-	for (int64_t row = 0; row < frame->n; row++)
-	{
-		int32_t    *code = &frame->codes[row * frame->code_width + slot->code_at];
-
-		if (row % CHECK_INTERVAL == 0)
-			CHECK_FOR_INTERRUPTS();
-		if (*code >= 0)
-			*code = new_codes[*code];
-	}
-	pm_release(builder->ctx, new_codes);
-}
-
-static int
-compare_codes(const void *left, const void *right)
-{
-	return *(const int32_t *) left - *(const int32_t *) right;
-}
-
-/* The same for a multi-valued column; members of a row sorted, each once. */
-static void
-renumber_set(PmFrameBuilder *builder, ColumnSlot *slot)
-{
-	PmFrame    *frame = builder->frame;
-	PmFrameSet *set = &frame->sets[slot->set_at];
-	int32_t    *new_codes;
-	int64_t		begin = 0;
-	int64_t		used = 0;
-
-	check(builder, pm_dictionary_sort(builder->ctx, &slot->column->dictionary,
-									  &new_codes));
-	for (int64_t row = 0; row < frame->n; row++)
-	{
-		int64_t		end = set->offsets[row + 1];
-		int64_t		first = used;
-
-		if (row % CHECK_INTERVAL == 0)
-			CHECK_FOR_INTERRUPTS();
-		for (int64_t i = begin; i < end; i++)
-			set->codes[i] = new_codes[set->codes[i]];
-		qsort(set->codes + begin, end - begin, sizeof(int32_t), compare_codes);
-		for (int64_t i = begin; i < end; i++)
-			if (used == first || set->codes[used - 1] != set->codes[i])
-				set->codes[used++] = set->codes[i];
-		set->offsets[row + 1] = used;
-		begin = end;
-	}
-	pm_release(builder->ctx, new_codes);
-}
-
-/* The newest time of a column, against which ages are told. */
-static double
-newest_time(const PmFrame *frame, const ColumnSlot *slot)
-{
-	double		newest = -INFINITY;
-
-	for (int64_t row = 0; row < frame->n; row++)
-	{
-		float		days = frame->dense[row * frame->dense_width + slot->dense_at];
-
-		if (row % CHECK_INTERVAL == 0)
-			CHECK_FOR_INTERRUPTS();
-		if (days > newest)
-			newest = days;
-	}
-	return isfinite(newest) ? newest : 0;
-}
-
-PmFrame *
-pm_frame_finish(PmFrameBuilder *builder)
-{
-	PmFrame    *frame = builder->frame;
-
-	for (int i = 0; i < builder->spec.column_count; i++)
-	{
-		ColumnSlot *slot = &builder->slots[i];
-
-		CHECK_FOR_INTERRUPTS();
-		if (slot->set_at >= 0)
-			renumber_set(builder, slot);
-		else if (slot->column->class == PM_COLUMN_CATEGORY)
-			renumber_categories(builder, slot);
-		else if (slot->column->class == PM_COLUMN_TIME ||
-				 slot->column->class == PM_COLUMN_DATE)
-			slot->column->newest = newest_time(frame, slot);
-	}
-	check(builder, pm_schema_number_features(builder->ctx, frame->schema));
-	check(builder, pm_frame_sort(builder->ctx, frame));
-	return frame;
-}
-
 static void
 add_scanned_row(void *argument, Datum *values, bool *nulls)
 {
@@ -546,18 +463,22 @@ add_scanned_row(void *argument, Datum *values, bool *nulls)
 
 PmFrame *
 pm_frame_read(PmContext *ctx, const PmSource *source, const PmFrameSpec *spec,
-			  const int *columns, int weight_column, int id_column)
+			  const int *columns, int id_column)
 {
 	PmFrameBuilder *builder = pm_frame_begin(ctx, spec);
 	int			count = spec->column_count;
-	int		   *wanted = palloc((count + 2) * sizeof(int));
+	int		   *wanted = palloc((count + 4) * sizeof(int));
 
 	memcpy(wanted, columns, count * sizeof(int));
 	if (spec->weight != NULL)
-		wanted[count++] = weight_column;
+		wanted[count++] = (int) (spec->weight - source->fields);
+	if (spec->label != NULL)
+		wanted[count++] = (int) (spec->label - source->fields);
+	if (spec->time != NULL)
+		wanted[count++] = (int) (spec->time - source->fields);
 	if (spec->ids != NULL)
 		wanted[count++] = id_column;
-	pm_source_scan(source, wanted, count, add_scanned_row, builder);
+	pm_source_scan(source, wanted, count, 0, add_scanned_row, builder);
 	pfree(wanted);
 	return pm_frame_finish(builder);
 }

@@ -52,6 +52,10 @@ hash_row(const PmFrame *frame, int64_t row)
 	}
 	if (frame->weights != NULL)
 		hash = pm_hash64(hash, frame->weights + row, sizeof(float));
+	if (frame->labels != NULL)
+		hash = pm_mix64(hash + frame->labels[row]);
+	if (frame->times != NULL)
+		hash = pm_hash64(hash, frame->times + row, sizeof(double));
 	return hash;
 }
 
@@ -74,7 +78,7 @@ typedef struct Sorter
 	PmContext  *ctx;
 	const PmFrame *frame;
 	uint64_t   *hashes;			/* also moved[0] */
-	Moved		moved[6];
+	Moved		moved[8];
 	int			moved_count;
 	int64_t		ends[1 << STREAM_BITS]; /* of the first pass's buckets */
 	int64_t		first_task;		/* of the tasks that run now */
@@ -96,13 +100,20 @@ swap_elements(char *left, char *right, size_t size)
 		memcpy(left + at, &b, sizeof(Chunk));
 		memcpy(right + at, &a, sizeof(Chunk));
 	}
-	for (; at < size; at += sizeof(uint32_t))
+	for (; at + sizeof(uint32_t) <= size; at += sizeof(uint32_t))
 	{
 		uint32_t	kept;
 
 		memcpy(&kept, left + at, sizeof(kept));
 		memcpy(left + at, right + at, sizeof(kept));
 		memcpy(right + at, &kept, sizeof(kept));
+	}
+	for (; at < size; at++)
+	{
+		char		kept = left[at];
+
+		left[at] = right[at];
+		right[at] = kept;
 	}
 }
 
@@ -348,6 +359,8 @@ pm_frame_sort(PmContext *ctx, PmFrame *frame)
 	add_moved(&sorter, frame->dense, frame->dense_width * sizeof(float));
 	add_moved(&sorter, frame->codes, frame->code_width * sizeof(int32_t));
 	add_moved(&sorter, frame->weights, sizeof(float));
+	add_moved(&sorter, frame->labels, sizeof(uint8_t));
+	add_moved(&sorter, frame->times, sizeof(double));
 	add_moved(&sorter, frame->ordinals, sizeof(int64_t));
 	add_moved(&sorter, from_row, sizeof(int64_t));
 	PM_TRY(sort_rows(&sorter));

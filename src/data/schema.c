@@ -9,7 +9,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SCHEMA_VERSION 1
+/* Versions of its bytes: with the features' scales, and without. */
+#define VERSION_SCALED 1
+#define VERSION_UNSCALED 2
 
 /*
  * No more features than an algorithm can address; a model's own limit of
@@ -68,10 +70,18 @@ pm_schema_number_features(PmContext *ctx, PmSchema *schema)
 		total += count;
 	}
 	schema->feature_count = (int) total;
-	PM_TRY(pm_alloc(ctx, "features", total, sizeof(double), &schema->shift));
-	PM_TRY(pm_alloc(ctx, "features", total, sizeof(double), &schema->scale));
-	PM_TRY(pm_alloc(ctx, "features", total, sizeof(float), &schema->impute));
-	for (int64_t i = 0; i < total; i++)
+	return PM_OK;
+}
+
+PmStatus
+pm_schema_init_scales(PmContext *ctx, PmSchema *schema)
+{
+	size_t		count = schema->feature_count;
+
+	PM_TRY(pm_alloc(ctx, "features", count, sizeof(double), &schema->shift));
+	PM_TRY(pm_alloc(ctx, "features", count, sizeof(double), &schema->scale));
+	PM_TRY(pm_alloc(ctx, "features", count, sizeof(float), &schema->impute));
+	for (size_t i = 0; i < count; i++)
 	{
 		schema->shift[i] = 0;
 		schema->scale[i] = 1;
@@ -211,11 +221,13 @@ put_column(Writer *writer, const PmColumn *column)
 static void
 put_schema(Writer *writer, const PmSchema *schema)
 {
-	put_u32(writer, SCHEMA_VERSION);
+	put_u32(writer, schema->shift != NULL ? VERSION_SCALED : VERSION_UNSCALED);
 	put_u32(writer, schema->column_count);
 	put_u32(writer, schema->feature_count);
 	for (int i = 0; i < schema->column_count; i++)
 		put_column(writer, &schema->columns[i]);
+	if (schema->shift == NULL)
+		return;
 	put(writer, schema->shift, schema->feature_count * sizeof(double));
 	put(writer, schema->scale, schema->feature_count * sizeof(double));
 	put(writer, schema->impute, schema->feature_count * sizeof(float));
@@ -360,9 +372,18 @@ check_names(Reader *reader, const PmSchema *schema)
 	return PM_OK;
 }
 
+/* The scales of all features. */
 static PmStatus
-check_numbers(Reader *reader, const PmSchema *schema)
+take_scales(Reader *reader, PmSchema *schema)
 {
+	size_t		features = schema->feature_count;
+
+	if (features > reader->left / BYTES_PER_FEATURE)
+		return corrupt(reader, "its schema ends too early");
+	PM_TRY(pm_schema_init_scales(reader->ctx, schema));
+	PM_TRY(take(reader, schema->shift, features * sizeof(double)));
+	PM_TRY(take(reader, schema->scale, features * sizeof(double)));
+	PM_TRY(take(reader, schema->impute, features * sizeof(float)));
 	for (int i = 0; i < schema->feature_count; i++)
 		if (!isfinite(schema->shift[i]) || !isfinite(schema->scale[i]) ||
 			!isfinite(schema->impute[i]) || schema->scale[i] < 0)
@@ -382,7 +403,7 @@ pm_schema_read(PmContext *ctx, const void *bytes, size_t size,
 	int64_t		total = 0;
 
 	PM_TRY(take_u32(&reader, &version, UINT32_MAX, ""));
-	if (version != SCHEMA_VERSION)
+	if (version != VERSION_SCALED && version != VERSION_UNSCALED)
 		return corrupt(&reader, "its schema has an unknown version");
 	PM_TRY(take_u32(&reader, &columns, MAX_COLUMNS, "its schema has too many columns"));
 	PM_TRY(take_u32(&reader, &features, MAX_FEATURES, "its schema has too many features"));
@@ -397,15 +418,11 @@ pm_schema_read(PmContext *ctx, const void *bytes, size_t size,
 		total += column_features(&schema->columns[i]);
 	if (total != features)
 		return corrupt(&reader, "its columns do not make up its features");
-	if (features > reader.left / BYTES_PER_FEATURE)
-		return corrupt(&reader, "its schema ends too early");
 	PM_TRY(pm_schema_number_features(ctx, schema));
-	PM_TRY(take(&reader, schema->shift, features * sizeof(double)));
-	PM_TRY(take(&reader, schema->scale, features * sizeof(double)));
-	PM_TRY(take(&reader, schema->impute, features * sizeof(float)));
+	if (version == VERSION_SCALED)
+		PM_TRY(take_scales(&reader, schema));
 	if (reader.left != 0)
 		return corrupt(&reader, "its schema is followed by other bytes");
-	PM_TRY(check_numbers(&reader, schema));
 	*result = schema;
 	return PM_OK;
 }

@@ -134,7 +134,7 @@ receiver_done(DestReceiver *self)
 
 void
 pm_source_scan(const PmSource *source, const int *columns, int column_count,
-			   PmRowCallback callback, void *argument)
+			   int64 limit, PmRowCallback callback, void *argument)
 {
 	RowReceiver receiver = {0};
 	SPIExecuteOptions options = {0};
@@ -147,6 +147,8 @@ pm_source_scan(const PmSource *source, const int *columns, int column_count,
 		appendStringInfo(&query, "%s%s", i > 0 ? ", " : "",
 						 quote_identifier(source->fields[columns[i]].name));
 	appendStringInfo(&query, " FROM %s", source->name);
+	if (limit > 0)
+		appendStringInfo(&query, " LIMIT " INT64_FORMAT, limit);
 
 	receiver.receiver.receiveSlot = receive_row;
 	receiver.receiver.rStartup = receiver_startup;

@@ -69,6 +69,8 @@ pm_kmeans_model_open(PmContext *ctx, const PmModel *container, void **result)
 	PM_TRY(pm_alloc_zero(ctx, "the model", 1, sizeof(PmKMeansModel), &model));
 	PM_TRY(pm_model_section(ctx, container, "schema", PM_SECTION_BYTES, -1, -1, &section));
 	PM_TRY(pm_schema_read(ctx, section->data, section->length, &model->schema));
+	if (model->schema->shift == NULL)
+		return corrupt(ctx, "its features have no scales");
 	model->d = model->schema->feature_count;
 	PM_TRY(pm_model_section(ctx, container, "centroids", PM_SECTION_FLOAT32, -1, model->d, &section));
 	if (model->d < 1 || section->dims[0] < 1 || section->dims[0] > INT_MAX / 2)

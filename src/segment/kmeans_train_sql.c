@@ -155,7 +155,6 @@ pm_kmeans_read(PmContext *ctx, const PmSource *source, const int *columns,
 {
 	PmField    *fields = palloc(count * sizeof(PmField));
 	PmFrameSpec spec = {0};
-	int			weight = -1;
 
 	for (int i = 0; i < count; i++)
 		fields[i] = source->fields[columns[i]];
@@ -164,12 +163,9 @@ pm_kmeans_read(PmContext *ctx, const PmSource *source, const int *columns,
 	spec.max_categories = call->max_categories;
 	spec.skip_incomplete = call->missing == 1;
 	if (call->weight_col != NULL)
-	{
-		weight = pm_source_find(source, call->weight_col);
-		spec.weight = &source->fields[weight];
-	}
+		spec.weight = &source->fields[pm_source_find(source, call->weight_col)];
 	spec.ids = ids;
-	return pm_frame_read(ctx, source, &spec, columns, weight, id_column);
+	return pm_frame_read(ctx, source, &spec, columns, id_column);
 }
 
 /* "3 with a NULL or zero weight, 2 with every feature NULL" */

@@ -87,6 +87,7 @@ make_schema(const char *classes)
 		}
 	}
 	must(pm_schema_number_features(&context, schema));
+	must(pm_schema_init_scales(&context, schema));
 	for (int i = 0; i < schema->feature_count; i++)
 	{
 		schema->shift[i] = i;
@@ -407,7 +408,8 @@ save_bad_sizes(void)
 
 	usual();
 	schema = content(SCHEMA);
-	spoil_u32("corrupt_schema_version", schema, 2);
+	spoil_u32("corrupt_schema_version", schema, 3);
+	spoil_u32("corrupt_schema_unscaled", schema, 2);
 	spoil_u32("corrupt_columns_10000", schema + 4, 10000);
 	spoil_u32("corrupt_columns_huge", schema + 4, UINT32_MAX);
 	spoil_u32("corrupt_features_huge", schema + 8, 1 << 24);
