@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "pm_bytes.h"
+
 /* Versions of its bytes: with the features' scales, and without. */
 #define VERSION_SCALED 1
 #define VERSION_UNSCALED 2
@@ -19,7 +21,6 @@
  */
 #define MAX_FEATURES (1 << 24)
 #define MAX_COLUMNS 10000
-#define MAX_NAME 65535
 #define CHECK_INTERVAL 256
 
 /* shift, scale and impute */
@@ -164,81 +165,48 @@ pm_schema_feature_name(const PmSchema *schema, int feature, char *buffer,
 
 /* ---- bytes ------------------------------------------------------------ */
 
-/*
- * Written once to count and once to store: with bytes = NULL only `used`
- * grows.
- */
-typedef struct Writer
-{
-	char	   *bytes;
-	size_t		used;
-} Writer;
-
 static void
-put(Writer *writer, const void *data, size_t size)
+put_column(PmByteWriter *writer, const PmColumn *column)
 {
-	if (writer->bytes != NULL && size > 0)
-		memcpy(writer->bytes + writer->used, data, size);
-	writer->used += size;
-}
-
-static void
-put_u32(Writer *writer, uint32_t value)
-{
-	put(writer, &value, sizeof(value));
-}
-
-static void
-put_string(Writer *writer, const char *string)
-{
-	size_t		length = string != NULL ? strlen(string) : 0;
-
-	put_u32(writer, (uint32_t) length);
-	put(writer, string, length);
-}
-
-static void
-put_column(Writer *writer, const PmColumn *column)
-{
-	put_string(writer, column->name);
-	put_u32(writer, column->class);
-	put_u32(writer, column->length);
-	put(writer, &column->newest, sizeof(double));
-	put_string(writer, column->time_zone);
-	put(writer, &column->nulls, sizeof(int64_t));
-	put_u32(writer, column->dictionary.count);
+	pm_put_string(writer, column->name);
+	pm_put_u32(writer, column->class);
+	pm_put_u32(writer, column->length);
+	pm_put(writer, &column->newest, sizeof(double));
+	pm_put_string(writer, column->time_zone);
+	pm_put(writer, &column->nulls, sizeof(int64_t));
+	pm_put_u32(writer, column->dictionary.count);
 	for (int32_t code = 0; code < column->dictionary.count; code++)
 	{
 		size_t		length;
 		const char *string = pm_dictionary_string(&column->dictionary, code,
 												  &length);
 
-		put_u32(writer, (uint32_t) length);
-		put(writer, string, length);
+		pm_put_u32(writer, (uint32_t) length);
+		pm_put(writer, string, length);
 	}
 }
 
 static void
-put_schema(Writer *writer, const PmSchema *schema)
+put_schema(PmByteWriter *writer, const PmSchema *schema)
 {
-	put_u32(writer, schema->shift != NULL ? VERSION_SCALED : VERSION_UNSCALED);
-	put_u32(writer, schema->column_count);
-	put_u32(writer, schema->feature_count);
+	pm_put_u32(writer, schema->shift != NULL ? VERSION_SCALED : VERSION_UNSCALED);
+	pm_put_u32(writer, schema->column_count);
+	pm_put_u32(writer, schema->feature_count);
 	for (int i = 0; i < schema->column_count; i++)
 		put_column(writer, &schema->columns[i]);
 	if (schema->shift == NULL)
 		return;
-	put(writer, schema->shift, schema->feature_count * sizeof(double));
-	put(writer, schema->scale, schema->feature_count * sizeof(double));
-	put(writer, schema->impute, schema->feature_count * sizeof(float));
+	pm_put(writer, schema->shift, schema->feature_count * sizeof(double));
+	pm_put(writer, schema->scale, schema->feature_count * sizeof(double));
+	pm_put(writer, schema->impute, schema->feature_count * sizeof(float));
 }
 
 PmStatus
 pm_schema_write(PmContext *ctx, const PmSchema *schema, void **bytes,
 				size_t *size)
 {
-	Writer		counter = {NULL, 0};
-	Writer		writer = {NULL, 0};
+	PmByteWriter counter = {NULL, 0};
+	PmByteWriter writer = {NULL, 0};
 
 	put_schema(&counter, schema);
 	PM_TRY(pm_alloc(ctx, "schema", counter.used, 1, &writer.bytes));
@@ -248,66 +216,13 @@ pm_schema_write(PmContext *ctx, const PmSchema *schema, void **bytes,
 	return PM_OK;
 }
 
-/* Reads what may be anything: every length is checked before it is used. */
-typedef struct Reader
-{
-	PmContext  *ctx;
-	const char *bytes;
-	size_t		left;
-} Reader;
-
 static PmStatus
-corrupt(Reader *reader, const char *what)
-{
-	return pm_fail(reader->ctx, PM_CORRUPT, "model is corrupt: %s", what);
-}
-
-static PmStatus
-take(Reader *reader, void *data, size_t size)
-{
-	if (size > reader->left)
-		return corrupt(reader, "its schema ends too early");
-	if (size > 0)
-		memcpy(data, reader->bytes, size);
-	reader->bytes += size;
-	reader->left -= size;
-	return PM_OK;
-}
-
-static PmStatus
-take_u32(Reader *reader, uint32_t *value, uint32_t maximum, const char *what)
-{
-	*value = 0;
-	PM_TRY(take(reader, value, sizeof(*value)));
-	if (*value > maximum)
-		return corrupt(reader, what);
-	return PM_OK;
-}
-
-/* A string without NUL bytes, terminated. */
-static PmStatus
-take_string(Reader *reader, char **string)
-{
-	uint32_t	length = 0;
-
-	PM_TRY(take_u32(reader, &length, MAX_NAME, "a name in its schema is too long"));
-	if (length > reader->left)
-		return corrupt(reader, "its schema ends too early");
-	PM_TRY(pm_alloc(reader->ctx, "schema", (size_t) length + 1, 1, string));
-	PM_TRY(take(reader, *string, length));
-	(*string)[length] = '\0';
-	if (memchr(*string, '\0', length) != NULL)
-		return corrupt(reader, "a name in its schema holds a NUL byte");
-	return PM_OK;
-}
-
-static PmStatus
-take_dictionary(Reader *reader, PmDictionary *dictionary)
+take_dictionary(PmByteReader *reader, PmDictionary *dictionary)
 {
 	uint32_t	count;
 
 	PM_TRY(pm_dictionary_init(reader->ctx, dictionary));
-	PM_TRY(take_u32(reader, &count, MAX_FEATURES, "a dictionary is too large"));
+	PM_TRY(pm_take_u32(reader, &count, MAX_FEATURES, "a dictionary is too large"));
 	for (uint32_t i = 0; i < count; i++)
 	{
 		uint32_t	length = 0;
@@ -315,15 +230,15 @@ take_dictionary(Reader *reader, PmDictionary *dictionary)
 
 		if (i % CHECK_INTERVAL == 0 && pm_interrupted(reader->ctx))
 			return pm_fail(reader->ctx, PM_CANCELLED, "reading a model was cancelled");
-		PM_TRY(take_u32(reader, &length, INT32_MAX, "a category is too long"));
+		PM_TRY(pm_take_u32(reader, &length, INT32_MAX, "a category is too long"));
 		if (length > reader->left)
-			return corrupt(reader, "its schema ends too early");
+			return pm_corrupt(reader->ctx, "its schema ends too early");
 		if (memchr(reader->bytes, '\0', length) != NULL)
-			return corrupt(reader, "a category holds a NUL byte");
+			return pm_corrupt(reader->ctx, "a category holds a NUL byte");
 		PM_TRY(pm_dictionary_add(reader->ctx, dictionary, reader->bytes,
 								 length, &code));
 		if (code != (int32_t) i)
-			return corrupt(reader, "a category occurs twice");
+			return pm_corrupt(reader->ctx, "a category occurs twice");
 		reader->bytes += length;
 		reader->left -= length;
 	}
@@ -331,31 +246,31 @@ take_dictionary(Reader *reader, PmDictionary *dictionary)
 }
 
 static PmStatus
-take_column(Reader *reader, PmColumn *column)
+take_column(PmByteReader *reader, PmColumn *column)
 {
 	uint32_t	class;
 	uint32_t	length;
 
-	PM_TRY(take_string(reader, &column->name));
-	PM_TRY(take_u32(reader, &class, PM_COLUMN_VECTOR, "unknown class of column"));
-	PM_TRY(take_u32(reader, &length, MAX_FEATURES, "a vector is too long"));
-	PM_TRY(take(reader, &column->newest, sizeof(double)));
-	PM_TRY(take_string(reader, &column->time_zone));
-	PM_TRY(take(reader, &column->nulls, sizeof(int64_t)));
+	PM_TRY(pm_take_string(reader, &column->name));
+	PM_TRY(pm_take_u32(reader, &class, PM_COLUMN_VECTOR, "unknown class of column"));
+	PM_TRY(pm_take_u32(reader, &length, MAX_FEATURES, "a vector is too long"));
+	PM_TRY(pm_take(reader, &column->newest, sizeof(double)));
+	PM_TRY(pm_take_string(reader, &column->time_zone));
+	PM_TRY(pm_take(reader, &column->nulls, sizeof(int64_t)));
 	column->class = class;
 	column->length = length;
 	if (!isfinite(column->newest))
-		return corrupt(reader, "a time is not finite");
+		return pm_corrupt(reader->ctx, "a time is not finite");
 	PM_TRY(take_dictionary(reader, &column->dictionary));
 	if (column->dictionary.count > 0 && class != PM_COLUMN_CATEGORY &&
 		class != PM_COLUMN_SET)
-		return corrupt(reader, "a column has a dictionary that is no category");
+		return pm_corrupt(reader->ctx, "a column has a dictionary that is no category");
 	return PM_OK;
 }
 
 /* Names are what columns are matched by, so none may occur twice. */
 static PmStatus
-check_names(Reader *reader, const PmSchema *schema)
+check_names(PmByteReader *reader, const PmSchema *schema)
 {
 	PmDictionary names;
 
@@ -367,27 +282,27 @@ check_names(Reader *reader, const PmSchema *schema)
 		PM_TRY(pm_dictionary_add(reader->ctx, &names, schema->columns[i].name,
 								 strlen(schema->columns[i].name), &code));
 		if (code != i)
-			return corrupt(reader, "a column occurs twice");
+			return pm_corrupt(reader->ctx, "a column occurs twice");
 	}
 	return PM_OK;
 }
 
 /* The scales of all features. */
 static PmStatus
-take_scales(Reader *reader, PmSchema *schema)
+take_scales(PmByteReader *reader, PmSchema *schema)
 {
 	size_t		features = schema->feature_count;
 
 	if (features > reader->left / BYTES_PER_FEATURE)
-		return corrupt(reader, "its schema ends too early");
+		return pm_corrupt(reader->ctx, "its schema ends too early");
 	PM_TRY(pm_schema_init_scales(reader->ctx, schema));
-	PM_TRY(take(reader, schema->shift, features * sizeof(double)));
-	PM_TRY(take(reader, schema->scale, features * sizeof(double)));
-	PM_TRY(take(reader, schema->impute, features * sizeof(float)));
+	PM_TRY(pm_take(reader, schema->shift, features * sizeof(double)));
+	PM_TRY(pm_take(reader, schema->scale, features * sizeof(double)));
+	PM_TRY(pm_take(reader, schema->impute, features * sizeof(float)));
 	for (int i = 0; i < schema->feature_count; i++)
 		if (!isfinite(schema->shift[i]) || !isfinite(schema->scale[i]) ||
 			!isfinite(schema->impute[i]) || schema->scale[i] < 0)
-			return corrupt(reader, "a feature's scale is negative or no number");
+			return pm_corrupt(reader->ctx, "a feature's scale is negative or no number");
 	return PM_OK;
 }
 
@@ -395,18 +310,18 @@ PmStatus
 pm_schema_read(PmContext *ctx, const void *bytes, size_t size,
 			   PmSchema **result)
 {
-	Reader		reader = {ctx, bytes, size};
+	PmByteReader reader = {ctx, bytes, size};
 	PmSchema   *schema;
 	uint32_t	version;
 	uint32_t	columns;
 	uint32_t	features;
 	int64_t		total = 0;
 
-	PM_TRY(take_u32(&reader, &version, UINT32_MAX, ""));
+	PM_TRY(pm_take_u32(&reader, &version, UINT32_MAX, ""));
 	if (version != VERSION_SCALED && version != VERSION_UNSCALED)
-		return corrupt(&reader, "its schema has an unknown version");
-	PM_TRY(take_u32(&reader, &columns, MAX_COLUMNS, "its schema has too many columns"));
-	PM_TRY(take_u32(&reader, &features, MAX_FEATURES, "its schema has too many features"));
+		return pm_corrupt(ctx, "its schema has an unknown version");
+	PM_TRY(pm_take_u32(&reader, &columns, MAX_COLUMNS, "its schema has too many columns"));
+	PM_TRY(pm_take_u32(&reader, &features, MAX_FEATURES, "its schema has too many features"));
 	PM_TRY(pm_alloc_zero(ctx, "schema", 1, sizeof(PmSchema), &schema));
 	PM_TRY(pm_alloc_zero(ctx, "schema", columns, sizeof(PmColumn),
 						 &schema->columns));
@@ -417,12 +332,12 @@ pm_schema_read(PmContext *ctx, const void *bytes, size_t size,
 	for (uint32_t i = 0; i < columns; i++)
 		total += column_features(&schema->columns[i]);
 	if (total != features)
-		return corrupt(&reader, "its columns do not make up its features");
+		return pm_corrupt(ctx, "its columns do not make up its features");
 	PM_TRY(pm_schema_number_features(ctx, schema));
 	if (version == VERSION_SCALED)
 		PM_TRY(take_scales(&reader, schema));
 	if (reader.left != 0)
-		return corrupt(&reader, "its schema is followed by other bytes");
+		return pm_corrupt(ctx, "its schema is followed by other bytes");
 	*result = schema;
 	return PM_OK;
 }

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "pm_bytes.h"
 #include "pm_hash.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
@@ -65,12 +66,6 @@ element_size(uint32_t type)
 	return 0;
 }
 
-static PmStatus
-corrupt(PmContext *ctx, const char *what)
-{
-	return pm_fail(ctx, PM_CORRUPT, "model is corrupt: %s", what);
-}
-
 /* CRC-32C with the checksum's own field taken as 0. */
 static uint32_t
 checksum(const void *bytes, size_t size)
@@ -120,7 +115,7 @@ check_head(PmContext *ctx, const void *bytes, size_t size,
 		return pm_fail(ctx, PM_CORRUPT, "the model has format %u, this version reads up to %u",
 					   header->format, PM_MODEL_FORMAT);
 	if (!valid_name(header->kind))
-		return corrupt(ctx, "its kind is no name");
+		return pm_corrupt(ctx, "its kind is no name");
 	return PM_OK;
 }
 
@@ -133,20 +128,20 @@ check_dimensions(PmContext *ctx, const FileEntry *entry)
 	uint64_t	bytes;
 
 	if (size == 0)
-		return corrupt(ctx, "a section has an unknown type");
+		return pm_corrupt(ctx, "a section has an unknown type");
 	if (entry->type == PM_SECTION_BYTES || entry->type == PM_SECTION_JSON)
 	{
 		if (entry->dimensions != 0 || entry->dims[0] != 0 || entry->dims[1] != 0)
-			return corrupt(ctx, "a section of bytes has dimensions");
+			return pm_corrupt(ctx, "a section of bytes has dimensions");
 		return PM_OK;
 	}
 	if (entry->dimensions < 1 || entry->dimensions > 2 ||
 		(entry->dimensions == 1 && entry->dims[1] != 1))
-		return corrupt(ctx, "an array has a wrong number of dimensions");
+		return pm_corrupt(ctx, "an array has a wrong number of dimensions");
 	if (__builtin_mul_overflow(entry->dims[0], entry->dims[1], &elements) ||
 		__builtin_mul_overflow(elements, size, &bytes) ||
 		bytes != entry->length)
-		return corrupt(ctx, "an array's dimensions do not make up its length");
+		return pm_corrupt(ctx, "an array's dimensions do not make up its length");
 	return PM_OK;
 }
 
@@ -161,12 +156,12 @@ check_entry(PmContext *ctx, const FileEntry *entry, uint64_t size,
 	static const char zeros[sizeof(entry->reserved)];
 
 	if (!valid_name(entry->name))
-		return corrupt(ctx, "a section has no valid name");
+		return pm_corrupt(ctx, "a section has no valid name");
 	if (memcmp(entry->reserved, zeros, sizeof(zeros)) != 0)
-		return corrupt(ctx, "reserved bytes are not zero");
+		return pm_corrupt(ctx, "reserved bytes are not zero");
 	if (entry->offset != *expected || entry->offset > size ||
 		entry->length > size - entry->offset)
-		return corrupt(ctx, "a section lies out of bounds");
+		return pm_corrupt(ctx, "a section lies out of bounds");
 	PM_TRY(check_dimensions(ctx, entry));
 	*expected = align_up(entry->offset + entry->length);
 	return PM_OK;
@@ -184,10 +179,10 @@ pm_model_open(PmContext *ctx, const void *bytes, size_t size, PmModel *model)
 		return pm_fail(ctx, PM_CORRUPT, "model is corrupt: it is %zu bytes long and says it is %llu",
 					   size, (unsigned long long) header.payload + sizeof(header));
 	if (checksum(bytes, size) != header.crc)
-		return corrupt(ctx, "its checksum does not match");
+		return pm_corrupt(ctx, "its checksum does not match");
 	if (header.section_count > PM_MODEL_MAX_SECTIONS ||
 		header.section_count * sizeof(FileEntry) > header.payload)
-		return corrupt(ctx, "it has too many sections");
+		return pm_corrupt(ctx, "it has too many sections");
 
 	memcpy(model->kind, header.kind, sizeof(model->kind));
 	memcpy(model->id, header.id, sizeof(model->id));
@@ -205,7 +200,7 @@ pm_model_open(PmContext *ctx, const void *bytes, size_t size, PmModel *model)
 		PM_TRY(check_entry(ctx, &entry, size, &expected));
 		for (int j = 0; j < i; j++)
 			if (memcmp(entry.name, model->sections[j].name, sizeof(entry.name)) == 0)
-				return corrupt(ctx, "a section occurs twice");
+				return pm_corrupt(ctx, "a section occurs twice");
 		memcpy(section->name, entry.name, sizeof(section->name));
 		section->type = entry.type;
 		section->dimensions = (int) entry.dimensions;
@@ -215,7 +210,7 @@ pm_model_open(PmContext *ctx, const void *bytes, size_t size, PmModel *model)
 		section->length = entry.length;
 	}
 	if (expected != align_up(size))
-		return corrupt(ctx, "bytes follow its last section");
+		return pm_corrupt(ctx, "bytes follow its last section");
 	return PM_OK;
 }
 

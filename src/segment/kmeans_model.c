@@ -8,11 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-static PmStatus
-corrupt(PmContext *ctx, const char *what)
-{
-	return pm_fail(ctx, PM_CORRUPT, "model is corrupt: %s", what);
-}
+#include "pm_bytes.h"
 
 /* Numbers that scoring relies on. */
 static PmStatus
@@ -22,14 +18,14 @@ check_values(PmContext *ctx, const PmKMeansModel *model)
 
 	for (size_t i = 0; i < cells; i++)
 		if (!isfinite(model->centroids[i]))
-			return corrupt(ctx, "a centroid is not finite");
+			return pm_corrupt(ctx, "a centroid is not finite");
 	for (int j = 0; j < model->k; j++)
 		if (!isfinite(model->weights[j]) || !isfinite(model->radius[j]) ||
 			model->weights[j] < 0 || model->radius[j] < 0 || model->counts[j] < 0)
-			return corrupt(ctx, "a cluster's size or radius is negative or not finite");
+			return pm_corrupt(ctx, "a cluster's size or radius is negative or not finite");
 	if (!(model->evaluation[PM_EVAL_ITERATIONS] >= 0 &&
 		  model->evaluation[PM_EVAL_ITERATIONS] <= INT_MAX))
-		return corrupt(ctx, "its number of iterations is out of range");
+		return pm_corrupt(ctx, "its number of iterations is out of range");
 	return PM_OK;
 }
 
@@ -70,18 +66,18 @@ pm_kmeans_model_open(PmContext *ctx, const PmModel *container, void **result)
 	PM_TRY(pm_model_section(ctx, container, "schema", PM_SECTION_BYTES, -1, -1, &section));
 	PM_TRY(pm_schema_read(ctx, section->data, section->length, &model->schema));
 	if (model->schema->shift == NULL)
-		return corrupt(ctx, "its features have no scales");
+		return pm_corrupt(ctx, "its features have no scales");
 	model->d = model->schema->feature_count;
 	PM_TRY(pm_model_section(ctx, container, "centroids", PM_SECTION_FLOAT32, -1, model->d, &section));
 	if (model->d < 1 || section->dims[0] < 1 || section->dims[0] > INT_MAX / 2)
-		return corrupt(ctx, "it has no centroids");
+		return pm_corrupt(ctx, "it has no centroids");
 	k = (int64_t) section->dims[0];
 	model->k = (int) k;
 	model->centroids = section->data;
 	PM_TRY(pm_model_section(ctx, container, "metric", PM_SECTION_INT32, 1, 1, &section));
 	model->metric = *(const int32_t *) section->data;
 	if (model->metric != PM_METRIC_EUCLIDEAN && model->metric != PM_METRIC_COSINE)
-		return corrupt(ctx, "its metric is unknown");
+		return pm_corrupt(ctx, "its metric is unknown");
 	PM_TRY(pm_model_section(ctx, container, "weights", PM_SECTION_FLOAT64, k, 1, &section));
 	model->weights = section->data;
 	PM_TRY(pm_model_section(ctx, container, "counts", PM_SECTION_INT64, k, 1, &section));

@@ -1,0 +1,607 @@
+/*
+ * layout_make.c
+ *		Decides on the fields of a click model by its training rows.
+ */
+#include "layout.h"
+
+#include <float.h>
+#include <limits.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pm_hash.h"
+
+#define CHECK_INTERVAL (1 << 16)
+
+/* Quantiles are those of a sample of so many rows; the rows are in hash order. */
+#define QUANTILE_SAMPLE (1 << 20)
+
+/* The deviation that summing equal numbers may leave, beside their mean. */
+#define ROUNDING 1e-9
+
+typedef struct Maker
+{
+	PmContext  *ctx;
+	const CtrTable *table;
+	const CtrLayoutOptions *options;
+	CtrLayout  *layout;
+	size_t		capacity;		/* of layout->parts */
+	int32_t    *dense_at;		/* by column: the first of its numbers, */
+	int32_t    *code_at;		/* its codes, */
+	int32_t    *set_at;			/* its set */
+} Maker;
+
+static inline bool
+is_training(const CtrTable *table, int64_t row)
+{
+	return table->held_out == NULL || !table->held_out[row];
+}
+
+static inline double
+row_weight(const CtrTable *table, int64_t row)
+{
+	return table->weights != NULL ? table->weights[row] : 1;
+}
+
+static PmStatus
+check_interrupt(Maker *maker, int64_t row)
+{
+	if (row % CHECK_INTERVAL == 0 && pm_interrupted(maker->ctx))
+		return pm_fail(maker->ctx, PM_CANCELLED, "cancelled");
+	return PM_OK;
+}
+
+/* A new part of a column. */
+static PmStatus
+add_part(Maker *maker, CtrPartKind kind, int column, CtrPart **part)
+{
+	CtrLayout  *layout = maker->layout;
+
+	PM_TRY(pm_reserve(maker->ctx, "the layout", layout->part_count + 1,
+					  sizeof(CtrPart), &layout->parts, &maker->capacity));
+	*part = &layout->parts[layout->part_count++];
+	memset(*part, 0, sizeof(CtrPart));
+	(*part)->kind = kind;
+	(*part)->visible = true;
+	(*part)->column = column;
+	(*part)->rare = -1;
+	(*part)->null = -1;
+	return PM_OK;
+}
+
+/* ---- numbers ---------------------------------------------------------- */
+
+static const CtrColumnTransform *
+transform_of(const Maker *maker, int column)
+{
+	for (int i = 0; i < maker->options->transform_count; i++)
+		if (maker->options->transforms[i].column == column)
+			return &maker->options->transforms[i];
+	return NULL;
+}
+
+/* What a number is before it is shifted and scaled. */
+static inline double
+transformed(const CtrPart *part, double value)
+{
+	return part->transform == CTR_LOG1P ? copysign(log1p(fabs(value)), value) : value;
+}
+
+/* Mean of the raw values, for NULL; mean and deviation of the transformed. */
+static PmStatus
+measure_number(Maker *maker, CtrPart *part, int element, bool *missing)
+{
+	const CtrTable *table = maker->table;
+	const float *value = table->dense + part->at + element;
+	double		weight = 0;
+	double		raw = 0;
+	double		mean = 0;
+	double		square = 0;
+	double		deviation;
+
+	*missing = false;
+	for (int64_t i = 0; i < table->n; i++)
+	{
+		float		v = value[i * table->dense_width];
+
+		PM_TRY(check_interrupt(maker, i));
+		if (!is_training(table, i))
+			continue;
+		if (isnan(v))
+		{
+			*missing = true;
+			continue;
+		}
+		weight += row_weight(table, i);
+		raw += row_weight(table, i) * v;
+		mean += row_weight(table, i) * transformed(part, v);
+	}
+	part->impute[element] = weight > 0 ? (float) (raw / weight) : 0;
+	mean = weight > 0 ? mean / weight : 0;
+	for (int64_t i = 0; i < table->n; i++)
+	{
+		float		v = value[i * table->dense_width];
+		double		distance;
+
+		PM_TRY(check_interrupt(maker, i));
+		if (!is_training(table, i) || isnan(v))
+			continue;
+		distance = transformed(part, v) - mean;
+		square += row_weight(table, i) * distance * distance;
+	}
+	deviation = weight > 0 ? sqrt(square / weight) : 0;
+	part->shift[element] = part->transform == CTR_RAW ? 0 : mean;
+	part->scale[element] = part->transform == CTR_RAW ? 1 : 1 / deviation;
+	if (!(deviation > ROUNDING * fabs(mean) && deviation > DBL_MIN / DBL_EPSILON))
+		part->scale[element] = 0;	/* a constant has no influence */
+	return PM_OK;
+}
+
+/* A flag for rows where a number is NULL. */
+static PmStatus
+add_missing(Maker *maker, int column, int at)
+{
+	CtrPart    *part;
+
+	PM_TRY(add_part(maker, CTR_MISSING, column, &part));
+	part->at = at;
+	part->size = 1;
+	return PM_OK;
+}
+
+static PmStatus
+add_number(Maker *maker, int column, CtrTransform transform)
+{
+	const PmColumn *from = &maker->table->schema->columns[column];
+	CtrPart    *part;
+	bool		any_missing = false;
+	int			at = maker->dense_at[column];
+
+	if (from->class == PM_COLUMN_VECTOR && from->length == 0)
+		return PM_OK;			/* NULL in every row */
+	PM_TRY(add_part(maker, CTR_NUMBER, column, &part));
+	part->at = at;
+	part->size = from->length;
+	part->transform = transform;
+	PM_TRY(pm_alloc(maker->ctx, "the layout", part->size, sizeof(double), &part->shift));
+	PM_TRY(pm_alloc(maker->ctx, "the layout", part->size, sizeof(double), &part->scale));
+	PM_TRY(pm_alloc(maker->ctx, "the layout", part->size, sizeof(float), &part->impute));
+	for (int j = 0; j < part->size; j++)
+	{
+		bool		missing;
+
+		PM_TRY(measure_number(maker, part, j, &missing));
+		any_missing |= missing;
+	}
+	if (any_missing || maker->options->hashed)
+		return add_missing(maker, column, at);
+	return PM_OK;
+}
+
+/* ---- bins ------------------------------------------------------------- */
+
+static int
+compare_floats(const void *left, const void *right)
+{
+	float		a = *(const float *) left;
+	float		b = *(const float *) right;
+
+	return (a > b) - (a < b);
+}
+
+/* The column's values in training, sorted, up to a number of rows. */
+static PmStatus
+sorted_values(Maker *maker, int at, int64_t limit, float **values,
+			  int64_t *count, bool *missing)
+{
+	const CtrTable *table = maker->table;
+
+	*count = 0;
+	*missing = false;
+	PM_TRY(pm_alloc(maker->ctx, "the values to bin",
+					table->n < limit ? table->n : limit, sizeof(float), values));
+	for (int64_t i = 0; i < table->n; i++)
+	{
+		float		v = table->dense[i * table->dense_width + at];
+
+		PM_TRY(check_interrupt(maker, i));
+		if (!is_training(table, i))
+			continue;
+		if (isnan(v))
+			*missing = true;
+		else if (*count < limit)
+			(*values)[(*count)++] = v;
+	}
+	qsort(*values, *count, sizeof(float), compare_floats);
+	return PM_OK;
+}
+
+/* Distinct values in place, with a frequency of so many at least. */
+static int64_t
+distinct_values(float *values, int64_t count, int64_t frequency)
+{
+	int64_t		kept = 0;
+
+	for (int64_t begin = 0; begin < count;)
+	{
+		int64_t		end = begin + 1;
+
+		while (end < count && values[end] == values[begin])
+			end++;
+		if (end - begin >= frequency)
+			values[kept++] = values[begin];
+		begin = end;
+	}
+	return kept;
+}
+
+/* Bounds between bins of equally many rows, each bound once. */
+static int64_t
+quantile_bounds(float *values, int64_t count, int bins)
+{
+	int64_t		kept = 0;
+
+	for (int b = 1; b < bins && count > 0; b++)
+	{
+		float		bound = values[count * b / bins];
+
+		if (bound > values[0] && (kept == 0 || bound > values[kept - 1]))
+			values[kept++] = bound;
+	}
+	return kept;
+}
+
+static PmStatus
+add_bins(Maker *maker, int column, CtrTransform transform, int bins,
+		 bool visible)
+{
+	const PmColumn *from = &maker->table->schema->columns[column];
+	CtrPart    *part;
+	float	   *values;
+	int64_t		count;
+	int64_t		kept;
+	bool		missing;
+
+	PM_TRY(add_part(maker, CTR_BINS, column, &part));
+	part->at = maker->dense_at[column];
+	part->transform = transform;
+	part->visible = visible;
+	if (maker->options->hashed && transform == CTR_VALUES)
+		return PM_OK;			/* any value has a hash */
+	PM_TRY(sorted_values(maker, part->at, transform == CTR_QUANTILE ?
+						 QUANTILE_SAMPLE : INT64_MAX, &values, &count, &missing));
+	if (transform == CTR_QUANTILE)
+		kept = quantile_bounds(values, count, bins);
+	else
+		kept = distinct_values(values, count, maker->options->min_frequency);
+	if (transform == CTR_VALUES && kept > maker->options->max_values)
+		return pm_fail(maker->ctx, PM_TOO_LARGE,
+					   "column \"%s\" has %lld distinct values, too many to take each as a category (%d)",
+					   from->name, (long long) kept, maker->options->max_values);
+	PM_TRY(pm_alloc(maker->ctx, "the layout", kept, sizeof(float), &part->bounds));
+	memcpy(part->bounds, values, kept * sizeof(float));
+	pm_release(maker->ctx, values);
+	part->bound_count = (int32_t) kept;
+	part->size = (int32_t) (kept + (transform == CTR_QUANTILE));
+	if (transform == CTR_VALUES && kept < count && maker->options->min_frequency > 1)
+		part->rare = part->size++;
+	if (missing)
+		part->null = part->size++;
+	return PM_OK;
+}
+
+/* ---- categories ------------------------------------------------------- */
+
+/*
+ * Give an index to each code that is frequent enough in training, in the
+ * order of the codes, then one to the rare and one to NULL, where there are
+ * such rows.
+ */
+static PmStatus
+index_codes(Maker *maker, CtrPart *part, const int64_t *counts, int64_t nulls)
+{
+	int64_t		rare = 0;
+
+	PM_TRY(pm_alloc(maker->ctx, "the layout", part->code_count, sizeof(int32_t),
+					&part->index_of));
+	for (int32_t code = 0; code < part->code_count; code++)
+	{
+		bool		frequent = counts[code] > 0 &&
+			counts[code] >= maker->options->min_frequency;
+
+		part->index_of[code] = frequent ? part->size++ : -1;
+		rare += frequent ? 0 : counts[code];
+	}
+	if (rare > 0)
+		part->rare = part->size++;
+	for (int32_t code = 0; code < part->code_count; code++)
+		if (part->index_of[code] < 0)
+			part->index_of[code] = part->rare;
+	if (nulls > 0)
+		part->null = part->size++;
+	return PM_OK;
+}
+
+static PmStatus
+add_category(Maker *maker, int column)
+{
+	const CtrTable *table = maker->table;
+	CtrPart    *part;
+	int64_t    *counts;
+	int64_t		nulls = 0;
+
+	PM_TRY(add_part(maker, CTR_CATEGORY, column, &part));
+	part->at = maker->code_at[column];
+	if (maker->options->hashed)
+		return PM_OK;
+	part->code_count = table->schema->columns[column].dictionary.count;
+	PM_TRY(pm_alloc_zero(maker->ctx, "the layout", part->code_count,
+						 sizeof(int64_t), &counts));
+	for (int64_t i = 0; i < table->n; i++)
+	{
+		int32_t		code = table->codes[i * table->code_width + part->at];
+
+		PM_TRY(check_interrupt(maker, i));
+		if (!is_training(table, i))
+			continue;
+		if (code >= 0)
+			counts[code]++;
+		else
+			nulls++;
+	}
+	PM_TRY(index_codes(maker, part, counts, nulls));
+	pm_release(maker->ctx, counts);
+	return PM_OK;
+}
+
+static PmStatus
+add_set(Maker *maker, int column)
+{
+	const CtrTable *table = maker->table;
+	CtrPart    *part;
+	int64_t    *counts;
+
+	PM_TRY(add_part(maker, CTR_SET, column, &part));
+	part->at = maker->set_at[column];
+	if (maker->options->hashed)
+		return PM_OK;
+	part->code_count = table->schema->columns[column].dictionary.count;
+	PM_TRY(pm_alloc_zero(maker->ctx, "the layout", part->code_count,
+						 sizeof(int64_t), &counts));
+	for (int64_t i = 0; i < table->n; i++)
+	{
+		const int64_t *offsets = table->set_offsets[part->at];
+
+		PM_TRY(check_interrupt(maker, i));
+		if (is_training(table, i))
+			for (int64_t j = offsets[i]; j < offsets[i + 1]; j++)
+				counts[table->set_codes[part->at][j]]++;
+	}
+	PM_TRY(index_codes(maker, part, counts, 0));
+	pm_release(maker->ctx, counts);
+	return PM_OK;
+}
+
+/* Weekday or hour of a time. */
+static PmStatus
+add_calendar(Maker *maker, CtrPartKind kind, int column)
+{
+	CtrPart    *part;
+
+	PM_TRY(add_part(maker, kind, column, &part));
+	part->at = maker->code_at[column] + (kind == CTR_HOUR);
+	part->size = kind == CTR_HOUR ? PM_HOURS : PM_WEEKDAYS;
+	if (maker->table->schema->columns[column].nulls > 0)
+		part->null = part->size++;
+	return PM_OK;
+}
+
+/* ---- crosses ---------------------------------------------------------- */
+
+/* Whether a part gives one index a row and is of the column and kind. */
+static bool
+can_be_member(const CtrPart *part, const CtrCrossMember *member)
+{
+	if (part->column != member->column)
+		return false;
+	if (member->part == CTR_WEEKDAY || member->part == CTR_HOUR)
+		return part->kind == member->part;
+	return part->kind == CTR_CATEGORY || part->kind == CTR_BINS;
+}
+
+/* The part for a member of a cross: one that is there, or a hidden one. */
+static PmStatus
+find_member(Maker *maker, const CtrCrossMember *member, int32_t *found)
+{
+	const PmColumn *column = &maker->table->schema->columns[member->column];
+	CtrLayout  *layout = maker->layout;
+
+	for (int i = 0; i < layout->part_count; i++)
+		if (can_be_member(&layout->parts[i], member))
+		{
+			*found = i;
+			return PM_OK;
+		}
+	switch (column->class)
+	{
+		case PM_COLUMN_NUMBER:
+			*found = layout->part_count;
+			return add_bins(maker, member->column, CTR_VALUES, 0, false);
+		case PM_COLUMN_TIME:
+		case PM_COLUMN_DATE:
+			return pm_fail(maker->ctx, PM_INVALID,
+						   "column \"%s\" is a time: cross \"%s.weekday\" or \"%s.hour\"",
+						   column->name, column->name, column->name);
+		default:
+			return pm_fail(maker->ctx, PM_INVALID,
+						   "column \"%s\" cannot be crossed: it has more than one value a row",
+						   column->name);
+	}
+}
+
+static int
+compare_keys(const void *left, const void *right)
+{
+	uint64_t	a = *(const uint64_t *) left;
+	uint64_t	b = *(const uint64_t *) right;
+
+	return (a > b) - (a < b);
+}
+
+/* Sorted keys that occur often enough, in place. */
+static int64_t
+frequent_keys(uint64_t *keys, int64_t count, int64_t frequency)
+{
+	int64_t		kept = 0;
+
+	qsort(keys, count, sizeof(uint64_t), compare_keys);
+	for (int64_t begin = 0; begin < count;)
+	{
+		int64_t		end = begin + 1;
+
+		while (end < count && keys[end] == keys[begin])
+			end++;
+		if (end - begin >= frequency)
+			keys[kept++] = keys[begin];
+		begin = end;
+	}
+	return kept;
+}
+
+/* The combinations seen in training. */
+static PmStatus
+find_keys(Maker *maker, CtrPart *part)
+{
+	const CtrTable *table = maker->table;
+	uint64_t   *keys;
+	int64_t		count = 0;
+	int64_t		kept;
+	uint64_t	product = 1;
+
+	for (int j = 0; j < part->member_count; j++)
+		if (__builtin_mul_overflow(product, (uint64_t) maker->layout->parts[part->members[j]].size + 1,
+								   &product))
+			return pm_fail(maker->ctx, PM_TOO_LARGE, "a cross has too many combinations");
+	PM_TRY(pm_alloc(maker->ctx, "the crossed rows", table->n, sizeof(uint64_t), &keys));
+	for (int64_t i = 0; i < table->n; i++)
+	{
+		PM_TRY(check_interrupt(maker, i));
+		if (is_training(table, i))
+			keys[count++] = pm_ctr_cross_key(maker->layout, part,
+											 table->dense + i * table->dense_width,
+											 table->codes + i * table->code_width);
+	}
+	kept = frequent_keys(keys, count, maker->options->min_frequency);
+	if (kept >= INT32_MAX - 1)
+		return pm_fail(maker->ctx, PM_TOO_LARGE, "a cross has too many combinations");
+	PM_TRY(pm_alloc(maker->ctx, "the layout", kept, sizeof(uint64_t), &part->keys));
+	memcpy(part->keys, keys, kept * sizeof(uint64_t));
+	pm_release(maker->ctx, keys);
+	part->key_count = (int32_t) kept;
+	part->size = part->key_count;
+	if (kept < count && maker->options->min_frequency > 1)
+		part->rare = part->size++;
+	return PM_OK;
+}
+
+static PmStatus
+add_cross(Maker *maker, const CtrCross *cross)
+{
+	int32_t		members[CTR_MAX_MEMBERS];
+	CtrPart    *part;
+
+	for (int j = 0; j < cross->count; j++)
+	{
+		PM_TRY(find_member(maker, &cross->members[j], &members[j]));
+		for (int k = 0; k < j; k++)
+			if (members[k] == members[j])
+				return pm_fail(maker->ctx, PM_INVALID,
+							   "a cross names column \"%s\" twice",
+							   maker->table->schema->columns[cross->members[j].column].name);
+	}
+	PM_TRY(add_part(maker, CTR_CROSS, -1, &part));
+	part->member_count = cross->count;
+	memcpy(part->members, members, sizeof(members));
+	if (maker->options->hashed)
+		return PM_OK;
+	return find_keys(maker, part);
+}
+
+/* ---- all -------------------------------------------------------------- */
+
+/* Where each column's values stand in a row. */
+static PmStatus
+find_places(Maker *maker)
+{
+	const PmSchema *schema = maker->table->schema;
+	size_t		count = schema->column_count;
+	int32_t		dense = 0;
+	int32_t		code = 0;
+	int32_t		set = 0;
+
+	PM_TRY(pm_alloc(maker->ctx, "the layout", count, sizeof(int32_t), &maker->dense_at));
+	PM_TRY(pm_alloc(maker->ctx, "the layout", count, sizeof(int32_t), &maker->code_at));
+	PM_TRY(pm_alloc(maker->ctx, "the layout", count, sizeof(int32_t), &maker->set_at));
+	for (size_t i = 0; i < count; i++)
+	{
+		maker->dense_at[i] = dense;
+		maker->code_at[i] = code;
+		maker->set_at[i] = set;
+		pm_ctr_advance(&schema->columns[i], &dense, &code, &set);
+	}
+	return PM_OK;
+}
+
+static PmStatus
+add_column(Maker *maker, int i)
+{
+	const PmColumn *column = &maker->table->schema->columns[i];
+	const CtrColumnTransform *transform = transform_of(maker, i);
+
+	if (transform != NULL && column->class != PM_COLUMN_NUMBER &&
+		column->class != PM_COLUMN_INTERVAL)
+		return pm_fail(maker->ctx, PM_INVALID,
+					   "column \"%s\" is no number and cannot be transformed", column->name);
+	switch (column->class)
+	{
+		case PM_COLUMN_NUMBER:
+		case PM_COLUMN_INTERVAL:
+			if (transform != NULL && (transform->transform == CTR_QUANTILE ||
+									  transform->transform == CTR_VALUES))
+				return add_bins(maker, i, transform->transform, transform->bins, true);
+			return add_number(maker, i, transform != NULL ?
+							  transform->transform : CTR_STANDARDIZE);
+		case PM_COLUMN_VECTOR:
+			return add_number(maker, i, CTR_STANDARDIZE);
+		case PM_COLUMN_TIME:
+		case PM_COLUMN_DATE:
+			PM_TRY(add_number(maker, i, CTR_STANDARDIZE));
+			PM_TRY(add_calendar(maker, CTR_WEEKDAY, i));
+			if (column->class == PM_COLUMN_TIME)
+				PM_TRY(add_calendar(maker, CTR_HOUR, i));
+			return PM_OK;
+		case PM_COLUMN_CATEGORY:
+			return add_category(maker, i);
+		case PM_COLUMN_SET:
+			return add_set(maker, i);
+	}
+	return PM_OK;
+}
+
+PmStatus
+pm_ctr_layout_make(PmContext *ctx, const CtrTable *table,
+				   const CtrLayoutOptions *options, CtrLayout *layout)
+{
+	Maker		maker = {.ctx = ctx,.table = table,.options = options,.layout = layout};
+
+	memset(layout, 0, sizeof(*layout));
+	layout->hashed = options->hashed;
+	layout->hash_bits = options->hash_bits;
+	PM_TRY(find_places(&maker));
+	for (int i = 0; i < table->schema->column_count; i++)
+		PM_TRY(add_column(&maker, i));
+	for (int i = 0; i < options->cross_count; i++)
+		PM_TRY(add_cross(&maker, &options->crosses[i]));
+	return pm_ctr_layout_number(ctx, table->schema, layout);
+}
