@@ -61,7 +61,9 @@ typedef enum PmOptionType
 	PM_OPTION_BOOL,				/* bool */
 	PM_OPTION_STRING,			/* char *, NULL when absent */
 	PM_OPTION_CHOICE,			/* int, an index into choices */
-	PM_OPTION_NAMES				/* List * of char * */
+	PM_OPTION_NAMES,			/* List * of char * */
+	PM_OPTION_JSON				/* Jsonb *, for the caller to take apart; NULL
+								 * when absent */
 } PmOptionType;
 
 /* One key that a function's options may hold. */

@@ -14,6 +14,8 @@
 
 #include "access/htup.h"
 #include "access/tupdesc.h"
+#include "nodes/pg_list.h"
+#include "utils/array.h"
 
 typedef struct PmField
 {
@@ -35,6 +37,15 @@ extern PmSource *pm_source_open(Oid relation);
 
 /* Index of a column; an unknown one is an ERROR that lists those there are. */
 extern int	pm_source_find(const PmSource *source, const char *column);
+
+/*
+ * Feature columns of a source, as indexes: those named, each at most once, or
+ * all but the excepted ones (NULL among them counts for nothing).  None is an
+ * ERROR.
+ */
+extern int *pm_source_features(const PmSource *source, ArrayType *names,
+							   const char *const *excepted,
+							   int excepted_count, int *count);
 
 /* Called for each row with the columns asked for, valid until it returns. */
 typedef void (*PmRowCallback) (void *argument, Datum *values, bool *nulls);
@@ -82,5 +93,25 @@ extern bool pm_record_read(PmRecordReader *reader, HeapTupleHeader record,
  * no names and is refused.
  */
 extern PmField *pm_record_fields(HeapTupleHeader record, int *count);
+
+/* What the fields of an aggregate's record are for. */
+typedef struct PmRecordRoles
+{
+	PmField    *features;
+	int			feature_count;
+	PmField    *weight;			/* NULL = none */
+	PmField    *time;			/* NULL = none */
+	const char **names;			/* of all of these, in this order */
+	int			name_count;
+} PmRecordRoles;
+
+/*
+ * Tell the fields of a record apart: weight and time by name (NULL = none),
+ * the excluded ones (a List of char *), and features, which is all others.
+ * A name that the record lacks, or has twice, is an ERROR.
+ */
+extern PmRecordRoles pm_record_roles(HeapTupleHeader record, List *exclude,
+									 const char *weight_col,
+									 const char *time_col);
 
 #endif							/* PM_SOURCE_H */

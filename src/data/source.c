@@ -7,6 +7,7 @@
 #include "access/relation.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "executor/tuptable.h"
 #include "lib/stringinfo.h"
@@ -98,6 +99,70 @@ pm_source_find(const PmSource *source, const char *column)
 			 errmsg("column \"%s\" of %s does not exist", column, source->name),
 			 errhint("Its columns are %s.", list.data)));
 	return -1;
+}
+
+/* Every column but some. */
+static int *
+all_features(const PmSource *source, const char *const *excepted,
+			 int excepted_count, int *count)
+{
+	int		   *columns = palloc(Max(1, source->field_count) * sizeof(int));
+
+	*count = 0;
+	for (int i = 0; i < source->field_count; i++)
+	{
+		bool		kept = true;
+
+		for (int j = 0; j < excepted_count; j++)
+			if (excepted[j] != NULL && strcmp(source->fields[i].name, excepted[j]) == 0)
+				kept = false;
+		if (kept)
+			columns[(*count)++] = i;
+	}
+	return columns;
+}
+
+/* The columns of a name[]; each at most once. */
+static int *
+named_features(const PmSource *source, ArrayType *names, int *count)
+{
+	Datum	   *datums;
+	bool	   *nulls;
+	int		   *columns;
+
+	deconstruct_array(names, NAMEOID, NAMEDATALEN, false, TYPALIGN_CHAR,
+					  &datums, &nulls, count);
+	columns = palloc(Max(1, *count) * sizeof(int));
+	for (int i = 0; i < *count; i++)
+	{
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("a name in features is NULL")));
+		columns[i] = pm_source_find(source, NameStr(*DatumGetName(datums[i])));
+		for (int j = 0; j < i; j++)
+			if (columns[j] == columns[i])
+				ereport(ERROR,
+						(errcode(ERRCODE_DUPLICATE_COLUMN),
+						 errmsg("column \"%s\" occurs twice in features",
+								source->fields[columns[i]].name)));
+	}
+	return columns;
+}
+
+int *
+pm_source_features(const PmSource *source, ArrayType *names,
+				   const char *const *excepted, int excepted_count,
+				   int *count)
+{
+	int		   *columns = names != NULL ? named_features(source, names, count) :
+		all_features(source, excepted, excepted_count, count);
+
+	if (*count == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s has no column to use as a feature", source->name)));
+	return columns;
 }
 
 typedef struct RowReceiver

@@ -173,6 +173,9 @@ parse_option(const PmOption *option, const JsonbValue *value)
 		case PM_OPTION_NAMES:
 			*(List **) option->target = parse_names(option, value);
 			break;
+		case PM_OPTION_JSON:
+			*(Jsonb **) option->target = JsonbValueToJsonb((JsonbValue *) value);
+			break;
 	}
 }
 
@@ -258,6 +261,17 @@ pm_options_write(StringInfo json, const PmOption *definitions, int count)
 						separator = ", ";
 					}
 					appendStringInfoChar(json, ']');
+					break;
+				}
+			case PM_OPTION_JSON:
+				{
+					Jsonb	   *value = *(Jsonb **) option->target;
+
+					pm_json_key(json, option->name);
+					if (value == NULL)
+						appendStringInfoString(json, "null");
+					else
+						(void) JsonbToCString(json, &value->root, VARSIZE(value));
 					break;
 				}
 		}

@@ -24,94 +24,24 @@ typedef struct KMeansState
 	int64		null_records;
 } KMeansState;
 
-static bool
-is_excluded(const KMeansCall *call, const char *name)
-{
-	ListCell   *cell;
-
-	foreach(cell, call->exclude)
-		if (strcmp(lfirst(cell), name) == 0)
-			return true;
-	return false;
-}
-
-/* Names to exclude that the record lacks are mistakes worth an ERROR. */
-static void
-check_excluded(const KMeansCall *call, const PmField *fields, int count)
-{
-	ListCell   *cell;
-
-	foreach(cell, call->exclude)
-	{
-		bool		found = false;
-
-		for (int i = 0; i < count; i++)
-			if (strcmp(fields[i].name, lfirst(cell)) == 0)
-				found = true;
-		if (!found)
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_COLUMN),
-					 errmsg("the record has no field \"%s\" to exclude",
-							(char *) lfirst(cell))));
-	}
-}
-
-/* SELECT a, a gives two fields of one name. */
-static void
-check_names(const PmField *fields, int count)
-{
-	for (int i = 0; i < count; i++)
-		for (int j = 0; j < i; j++)
-			if (strcmp(fields[i].name, fields[j].name) == 0)
-				ereport(ERROR,
-						(errcode(ERRCODE_DUPLICATE_COLUMN),
-						 errmsg("the record has more than one field \"%s\"",
-								fields[i].name)));
-}
-
 /* The first record tells the columns: set up reader and builder. */
 static void
 start(KMeansState *state, HeapTupleHeader record)
 {
-	int			count;
-	PmField    *fields = pm_record_fields(record, &count);
-	PmField    *features = palloc(Max(1, count) * sizeof(PmField));
-	PmField    *weight = NULL;
-	const char **names = palloc((count + 1) * sizeof(char *));
+	PmRecordRoles roles = pm_record_roles(record, state->call.exclude,
+										  state->call.weight_col, NULL);
 	PmFrameSpec spec = {0};
 
-	check_names(fields, count);
-	check_excluded(&state->call, fields, count);
-	for (int i = 0; i < count; i++)
-	{
-		if (state->call.weight_col != NULL &&
-			strcmp(fields[i].name, state->call.weight_col) == 0)
-			weight = &fields[i];
-		else if (!is_excluded(&state->call, fields[i].name))
-			features[spec.column_count++] = fields[i];
-	}
-	if (state->call.weight_col != NULL && weight == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("the record has no field \"%s\" for the weights",
-						state->call.weight_col)));
-	if (spec.column_count == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the record has no field to use as a feature")));
-	for (int i = 0; i < spec.column_count; i++)
-		names[i] = features[i].name;
-	count = spec.column_count;
-	if (weight != NULL)
-		names[count++] = weight->name;
-	spec.columns = features;
-	spec.weight = weight;
+	spec.column_count = roles.feature_count;
+	spec.columns = roles.features;
+	spec.weight = roles.weight;
 	spec.max_categories = state->call.max_categories;
 	spec.skip_incomplete = state->call.missing == 1;
 	state->builder = pm_frame_begin(state->ctx, &spec);
-	state->reader = pm_record_reader(pm_host_memory(state->ctx), names, count);
-	state->values = palloc(count * sizeof(Datum));
-	state->nulls = palloc(count * sizeof(bool));
+	state->reader = pm_record_reader(pm_host_memory(state->ctx), roles.names,
+									 roles.name_count);
+	state->values = palloc(roles.name_count * sizeof(Datum));
+	state->nulls = palloc(roles.name_count * sizeof(bool));
 }
 
 static KMeansState *

@@ -11,12 +11,10 @@
 #include "portability/instr_time.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/json.h"
-#include "utils/timestamp.h"
 
 #include "kmeans_internal.h"
 #include "kmeans_sql.h"
-#include "pm_settings.h"
+#include "pm_meta.h"
 
 #define MAX_K 1000000
 
@@ -88,65 +86,13 @@ pm_kmeans_options(KMeansCall *call, KMeansDoor door, Jsonb *json)
 						call->k_max)));
 }
 
-/* Every column but two. */
-static int *
-all_features(const PmSource *source, const char *weight_col,
-			 const char *except, int *count)
-{
-	int		   *columns = palloc(Max(1, source->field_count) * sizeof(int));
-
-	*count = 0;
-	for (int i = 0; i < source->field_count; i++)
-	{
-		const char *name = source->fields[i].name;
-
-		if ((weight_col == NULL || strcmp(name, weight_col) != 0) &&
-			(except == NULL || strcmp(name, except) != 0))
-			columns[(*count)++] = i;
-	}
-	return columns;
-}
-
-/* The columns of a name[]; each at most once. */
-static int *
-named_features(const PmSource *source, ArrayType *names, int *count)
-{
-	Datum	   *datums;
-	bool	   *nulls;
-	int		   *columns;
-
-	deconstruct_array(names, NAMEOID, NAMEDATALEN, false, TYPALIGN_CHAR,
-					  &datums, &nulls, count);
-	columns = palloc(Max(1, *count) * sizeof(int));
-	for (int i = 0; i < *count; i++)
-	{
-		if (nulls[i])
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("a name in features is NULL")));
-		columns[i] = pm_source_find(source, NameStr(*DatumGetName(datums[i])));
-		for (int j = 0; j < i; j++)
-			if (columns[j] == columns[i])
-				ereport(ERROR,
-						(errcode(ERRCODE_DUPLICATE_COLUMN),
-						 errmsg("column \"%s\" occurs twice in features",
-								source->fields[columns[i]].name)));
-	}
-	return columns;
-}
-
 int *
 pm_kmeans_features(const PmSource *source, ArrayType *names,
 				   const char *weight_col, const char *except, int *count)
 {
-	int		   *columns = names != NULL ? named_features(source, names, count) :
-		all_features(source, weight_col, except, count);
+	const char *excepted[] = {weight_col, except};
 
-	if (*count == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s has no column to use as a feature", source->name)));
-	return columns;
+	return pm_source_features(source, names, excepted, lengthof(excepted), count);
 }
 
 PmFrame *
@@ -296,17 +242,6 @@ choose_k(PmContext *ctx, const PmKMeansRows *rows, const KMeansCall *call)
 	return trials[best].k;
 }
 
-/* Seconds since a moment. */
-static double
-seconds_since(instr_time begin)
-{
-	instr_time	now;
-
-	INSTR_TIME_SET_CURRENT(now);
-	INSTR_TIME_SUBTRACT(now, begin);
-	return INSTR_TIME_GET_DOUBLE(now);
-}
-
 void
 pm_kmeans_train(PmContext *ctx, const KMeansCall *call,
 				KMeansOutcome *outcome)
@@ -320,7 +255,7 @@ pm_kmeans_train(PmContext *ctx, const KMeansCall *call,
 	options = fit_options(call, outcome->k);
 	pm_host_check(ctx, pm_kmeans_fit(ctx, &outcome->rows, &options, NULL,
 									 &outcome->fit));
-	outcome->seconds_fit = seconds_since(begin);
+	outcome->seconds_fit = pm_seconds_since(begin);
 	if (!outcome->fit.converged)
 		ereport(WARNING,
 				(errmsg("k-means did not converge in %d iterations",
@@ -329,35 +264,6 @@ pm_kmeans_train(PmContext *ctx, const KMeansCall *call,
 }
 
 /* ---- the model -------------------------------------------------------- */
-
-/* "features": [...], by column. */
-static void
-write_columns(StringInfo json, const PmSchema *schema)
-{
-	const char *separator = "";
-
-	pm_json_key(json, "columns");
-	appendStringInfoChar(json, '[');
-	for (int i = 0; i < schema->column_count; i++)
-	{
-		appendStringInfoString(json, separator);
-		escape_json(json, schema->columns[i].name);
-		separator = ", ";
-	}
-	appendStringInfoChar(json, ']');
-}
-
-/* "missing": {column: NULLs imputed}, of columns that had any. */
-static void
-write_missing(StringInfo json, const PmSchema *schema)
-{
-	pm_json_key(json, "missing_values");
-	appendStringInfoChar(json, '{');
-	for (int i = 0; i < schema->column_count; i++)
-		if (schema->columns[i].nulls > 0)
-			pm_json_int(json, schema->columns[i].name, schema->columns[i].nulls);
-	appendStringInfoChar(json, '}');
-}
 
 /* What is a function of data, options and seed. */
 static char *
@@ -381,7 +287,7 @@ write_meta(const KMeansCall *call, KMeansDoor door,
 	pm_json_string(&json, "source", source);
 	pm_json_int(&json, "k", outcome->k);
 	pm_json_string(&json, "k_chosen_by", outcome->k_chosen ? "silhouette" : "caller");
-	write_columns(&json, frame->schema);
+	pm_meta_columns(&json, frame->schema);
 	pm_json_int(&json, "features", frame->schema->feature_count);
 	pm_json_key(&json, "options");
 	appendStringInfoString(&json, options_json.data);
@@ -393,7 +299,7 @@ write_meta(const KMeansCall *call, KMeansDoor door,
 	pm_json_int(&json, "every_feature_null", frame->skipped_null);
 	pm_json_int(&json, "incomplete", frame->skipped_incomplete);
 	appendStringInfoChar(&json, '}');
-	write_missing(&json, frame->schema);
+	pm_meta_missing(&json, frame->schema);
 	pm_json_double(&json, "inertia", outcome->quality.inertia);
 	pm_json_double(&json, "silhouette", outcome->quality.silhouette);
 	pm_json_double(&json, "davies_bouldin", outcome->quality.davies_bouldin);
@@ -405,34 +311,13 @@ write_meta(const KMeansCall *call, KMeansDoor door,
 	return json.data;
 }
 
-/* What differs from one training to the next. */
-static char *
-write_run(PmContext *ctx, const KMeansOutcome *outcome)
-{
-	StringInfoData json;
-
-	initStringInfo(&json);
-	appendStringInfoChar(&json, '{');
-	pm_json_string(&json, "trained_at", timestamptz_to_str(GetCurrentTimestamp()));
-	pm_json_string(&json, "trained_by", GetUserNameFromId(GetUserId(), false));
-	pm_json_double(&json, "seconds_load", rint(outcome->seconds_load * 1e6) / 1e6);
-	pm_json_double(&json, "seconds_fit", rint(outcome->seconds_fit * 1e6) / 1e6);
-	pm_json_string(&json, "device", ctx->device->name);
-	pm_json_int(&json, "threads", ctx->threads);
-	pm_json_int(&json, "peak_memory_bytes", (int64) pm_arena_peak(ctx->arena));
-	pm_json_string(&json, "precmkt_version", PM_VERSION);
-	pm_json_string(&json, "postgresql_version", PG_VERSION);
-	appendStringInfoChar(&json, '}');
-	return json.data;
-}
-
 bytea *
 pm_kmeans_to_model(PmContext *ctx, const KMeansCall *call, KMeansDoor door,
 				   KMeansOutcome *outcome, const char *source)
 {
 	const PmKMeansFit *fit = &outcome->fit;
 	char	   *meta;
-	char	   *run = write_run(ctx, outcome);
+	char	   *run = pm_meta_run(ctx, outcome->seconds_load, outcome->seconds_fit);
 	int32		metric = call->metric;
 	double		evaluation[PM_EVAL_COUNT];
 	PmModelWriter writer;
@@ -518,7 +403,7 @@ pm_kmeans(PG_FUNCTION_ARGS)
 	pm_host_use_device(ctx);
 	INSTR_TIME_SET_CURRENT(begin);
 	frame = pm_kmeans_read(ctx, source, columns, count, &call, NULL, -1);
-	seconds_load = seconds_since(begin);
+	seconds_load = pm_seconds_since(begin);
 	pm_kmeans_encode(ctx, frame, &call, &outcome);
 	outcome.seconds_load = seconds_load;
 	pm_kmeans_train(ctx, &call, &outcome);
