@@ -111,6 +111,7 @@ typedef struct PmLogisticOptions
 								 * gradient (for l1: pseudo-gradient) of the
 								 * mean loss is at most this */
 	bool		standard_errors;	/* from the Hessian, where l1 = l2 = 0 */
+	const double *contrast;		/* coefficient_count; NULL = none */
 	const double *start;		/* intercept first; NULL = 0 */
 } PmLogisticOptions;
 
@@ -119,6 +120,7 @@ typedef struct PmLogisticFit
 	double		intercept;
 	double	   *coefficients;	/* coefficient_count */
 	double		intercept_std_err;	/* NAN where there is none */
+	double		contrast_std_err;	/* of intercept + contrast'b, likewise */
 	double	   *std_errors;		/* coefficient_count, NAN where there is none;
 								 * NULL when not computed */
 

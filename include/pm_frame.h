@@ -104,6 +104,9 @@ typedef struct PmFrameSpec
 	const PmField *time;		/* and that of the time, NULL = none */
 	int			max_categories; /* more distinct ones are an ERROR */
 	bool		skip_incomplete;	/* leave out rows with any NULL */
+	bool		hash_categories;	/* codes are hashes, as of
+									 * pm_encoder_hash_categories() */
+	int64		row_limit;		/* read so many rows of a source; 0 = all */
 	PmIds	   *ids;			/* keep every row's id and place in the input;
 								 * NULL = no. Its value comes last of all */
 } PmFrameSpec;
@@ -203,9 +206,12 @@ extern bool pm_encoder_row(PmEncoder *encoder, Datum *values, bool *nulls,
 extern bool pm_encoder_record(PmEncoder *encoder, HeapTupleHeader record,
 							  float *row);
 
+/* A category's hash, from 0 to INT32_MAX. */
+extern int32_t pm_category_hash(const char *string, size_t length);
+
 /*
- * Categories and members by a hash of their bytes, from 0 to INT32_MAX,
- * instead of a code from the schema's dictionaries.
+ * Categories and members by a hash of their bytes instead of a code from the
+ * schema's dictionaries.
  */
 extern void pm_encoder_hash_categories(PmEncoder *encoder);
 

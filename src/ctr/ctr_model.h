@@ -6,7 +6,7 @@
  *		layout		columns to fields (layout.h)
  *		algorithm	int32, a CtrAlgorithm
  *		scalars		float64, CTR_SCALAR_COUNT
- *		log			float64, one row a PmCtrLogEntry
+ *		log			float64, one row a PmCtrLogEntry, without its seconds
  *		isotonic	float64, thresholds and values; with that calibration
  *
  *		logistic	coefficients float64; std_errors float64, intercept first
@@ -56,7 +56,7 @@ typedef enum CtrScalar
 	CTR_SCALAR_COUNT
 } CtrScalar;
 
-#define CTR_LOG_COLUMNS 5
+#define CTR_LOG_COLUMNS 4
 
 typedef struct CtrModel
 {

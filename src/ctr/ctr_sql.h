@@ -94,8 +94,13 @@ typedef struct CtrTraining
 	CtrModel	model;
 	PmCtrLog	log;
 
+	/* a model to go on from: in the layout of model, once that is made */
+	const CtrModel *previous;	/* NULL = none */
+	const double *start;
+	PmFm	   *start_fm;
+
 	/* every row is accounted for */
-	int64		rows_read;
+	int64		rows_read;		/* of the present epoch, while it is streamed */
 	int64		rows_used;
 	int64		rows_held_out;
 	int64		skipped_label;
@@ -115,6 +120,12 @@ typedef struct CtrTraining
 	double		seconds_fit;
 } CtrTraining;
 
+/*
+ * The layout for a table's rows: a new one, or the previous model's with new
+ * categories added, and its weights in their new places.
+ */
+extern void pm_ctr_prepare(CtrTraining *training, CtrTable *table);
+
 /* Split a frame's rows, make the layout, fit, calibrate. */
 extern void pm_ctr_train_frame(CtrTraining *training, PmFrame *frame);
 
@@ -127,10 +138,18 @@ extern void pm_ctr_train_ftrl_source(CtrTraining *training,
 /* A frame's rows without PostgreSQL. */
 extern CtrTable pm_ctr_frame_table(const PmFrame *frame);
 
-/* The frame that training reads a source into. */
+/* The frame that training reads a source into; row_limit 0 = all rows. */
 extern PmFrame *pm_ctr_read_frame(PmContext *ctx, const PmSource *source,
 								  const int *columns, int count,
-								  const PmField *label, const CtrCall *call);
+								  const PmField *label, const CtrCall *call,
+								  int64 row_limit);
+
+/*
+ * The time from which rows are held out: of the two boundaries between
+ * different times around the wanted share, the nearer one.
+ */
+extern double pm_ctr_time_cut(PmContext *ctx, const PmFrame *frame,
+							  double share);
 
 /* Fit calibration on held-out logits, and measure them. */
 extern void pm_ctr_evaluate_held_out(CtrTraining *training, int64 n,

@@ -290,6 +290,12 @@ pm_encoder_record(PmEncoder *encoder, HeapTupleHeader record, float *row)
 
 /* ---- rows as a frame keeps them ---------------------------------------- */
 
+int32_t
+pm_category_hash(const char *string, size_t length)
+{
+	return (int32_t) (pm_hash64(0, string, length) >> 33);
+}
+
 void
 pm_encoder_hash_categories(PmEncoder *encoder)
 {
@@ -342,7 +348,7 @@ code_of(const PmEncoder *encoder, const PmColumn *column, const char *string,
 		size_t length)
 {
 	if (encoder->hashed)
-		return (int32_t) (pm_hash64(0, string, length) >> 33);
+		return pm_category_hash(string, length);
 	return pm_dictionary_find(&column->dictionary, string, length);
 }
 

@@ -249,6 +249,8 @@ category_code(PmFrameBuilder *builder, PmColumn *column, const char *string,
 {
 	int32_t		code;
 
+	if (builder->spec.hash_categories)
+		return pm_category_hash(string, length);
 	pm_frame_check(builder, pm_dictionary_add(builder->ctx, &column->dictionary, string,
 									 length, &code));
 	if (column->dictionary.count > builder->spec.max_categories)
@@ -478,7 +480,7 @@ pm_frame_read(PmContext *ctx, const PmSource *source, const PmFrameSpec *spec,
 		wanted[count++] = (int) (spec->time - source->fields);
 	if (spec->ids != NULL)
 		wanted[count++] = id_column;
-	pm_source_scan(source, wanted, count, 0, add_scanned_row, builder);
+	pm_source_scan(source, wanted, count, spec->row_limit, add_scanned_row, builder);
 	pfree(wanted);
 	return pm_frame_finish(builder);
 }

@@ -37,7 +37,10 @@ renumber_categories(PmFrameBuilder *builder, ColumnSlot *slot)
 static int
 compare_codes(const void *left, const void *right)
 {
-	return *(const int32_t *) left - *(const int32_t *) right;
+	int32_t		a = *(const int32_t *) left;
+	int32_t		b = *(const int32_t *) right;
+
+	return (a > b) - (a < b);
 }
 
 /* The same for a multi-valued column; members of a row sorted, each once. */
@@ -59,7 +62,7 @@ renumber_set(PmFrameBuilder *builder, ColumnSlot *slot)
 
 		if (row % CHECK_INTERVAL == 0)
 			CHECK_FOR_INTERRUPTS();
-		for (int64_t i = begin; i < end; i++)
+		for (int64_t i = begin; i < end && !builder->spec.hash_categories; i++)
 			set->codes[i] = new_codes[set->codes[i]];
 		qsort(set->codes + begin, end - begin, sizeof(int32_t), compare_codes);
 		for (int64_t i = begin; i < end; i++)
@@ -101,7 +104,8 @@ pm_frame_finish(PmFrameBuilder *builder)
 		CHECK_FOR_INTERRUPTS();
 		if (slot->set_at >= 0)
 			renumber_set(builder, slot);
-		else if (slot->column->class == PM_COLUMN_CATEGORY)
+		else if (slot->column->class == PM_COLUMN_CATEGORY &&
+				 !builder->spec.hash_categories)
 			renumber_categories(builder, slot);
 		else if (slot->column->class == PM_COLUMN_TIME ||
 				 slot->column->class == PM_COLUMN_DATE)
