@@ -48,6 +48,14 @@ extern PmCachedModel *pm_model_cached(FunctionCallInfo fcinfo, int argument,
 									  const PmModelKind *kind);
 
 /*
+ * Make a call that may run anybody's function, as a vector's cast to float4[]
+ * may be: one that scores, too, must neither drive this model out of the
+ * cache nor use it.
+ */
+extern void pm_model_guard(PmCachedModel *cached, void (*call) (void *),
+						   void *argument);
+
+/*
  * Open a model for one call, in a context of the caller's: for functions that
  * run queries of their own meanwhile.  kind NULL takes any.
  */

@@ -126,6 +126,9 @@ typedef struct CtrTraining
  */
 extern void pm_ctr_prepare(CtrTraining *training, CtrTable *table);
 
+/* Go on from the deployed model of a name in the registry. */
+extern void pm_ctr_go_on_from_name(CtrTraining *training, const char *name);
+
 /* Split a frame's rows, make the layout, fit, calibrate. */
 extern void pm_ctr_train_frame(CtrTraining *training, PmFrame *frame);
 
@@ -190,6 +193,13 @@ typedef struct CtrScorer
 } CtrScorer;
 
 extern CtrScorer *pm_ctr_scorer(MemoryContext memory, const CtrModel *model);
+
+/*
+ * Find the model's columns in a source, by name, and bind the encoder to
+ * them; a missing one is an ERROR.  Gives their number.
+ */
+extern int	pm_ctr_bind_columns(CtrScorer *scorer, const PmSource *source,
+								int *columns);
 
 /* The nonzeros of scorer->row, in scorer->entries. */
 extern int	pm_ctr_scorer_entries(CtrScorer *scorer);

@@ -411,3 +411,22 @@ pm_model_to_bytea(const PmModelWriter *writer)
 	pm_model_write(writer, VARDATA(result));
 	return result;
 }
+
+pg_noinline void
+pm_model_guard(PmCachedModel *cached, void (*call) (void *), void *argument)
+{
+	if (cached->busy)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("a cast to float4[] cannot score with the model that it is called for")));
+	cached->busy = true;
+	PG_TRY();
+	{
+		call(argument);
+	}
+	PG_FINALLY();
+	{
+		cached->busy = false;
+	}
+	PG_END_TRY();
+}

@@ -36,31 +36,21 @@ scorer_of(PmCachedModel *cached)
 	return scorer;
 }
 
-/*
- * Encode a record where a vector's cast to float4[] may be anybody's function:
- * one that scores, too, must neither drive this model out of the cache nor
- * use it.
- */
-static pg_noinline bool
-encode_guarded(PmCachedModel *cached, Scorer *scorer, HeapTupleHeader record)
+/* A record encoded by a guarded call, see pm_model_guard(). */
+typedef struct Guarded
 {
-	volatile bool found = false;
+	Scorer	   *scorer;
+	HeapTupleHeader record;
+	bool		found;
+} Guarded;
 
-	if (cached->busy)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("a cast to float4[] cannot score with the model that it is called for")));
-	cached->busy = true;
-	PG_TRY();
-	{
-		found = pm_encoder_record(scorer->encoder, record, scorer->row);
-	}
-	PG_FINALLY();
-	{
-		cached->busy = false;
-	}
-	PG_END_TRY();
-	return found;
+static void
+encode_record(void *argument)
+{
+	Guarded    *guarded = argument;
+
+	guarded->found = pm_encoder_record(guarded->scorer->encoder, guarded->record,
+									   guarded->scorer->row);
 }
 
 /* The nearest cluster of the arguments (model, record); false for no data. */
@@ -70,10 +60,13 @@ score_arguments(FunctionCallInfo fcinfo, int *cluster, double *distance)
 	HeapTupleHeader record = PG_GETARG_HEAPTUPLEHEADER(1);
 	PmCachedModel *cached = pm_model_cached(fcinfo, 0, &pm_kmeans_kind);
 	Scorer	   *scorer = scorer_of(cached);
+	Guarded		guarded = {scorer, record, false};
 
-	if (pm_encoder_may_call(scorer->encoder) ?
-		!encode_guarded(cached, scorer, record) :
-		!pm_encoder_record(scorer->encoder, record, scorer->row))
+	if (pm_encoder_may_call(scorer->encoder))
+		pm_model_guard(cached, encode_record, &guarded);
+	else
+		encode_record(&guarded);
+	if (!guarded.found)
 		return false;
 	*cluster = pm_kmeans_model_nearest(cached->opened, scorer->row, distance);
 	return true;
