@@ -81,6 +81,7 @@ typedef struct PmCtrLog
 	size_t		capacity;
 } PmCtrLog;
 
+/* Append an entry; log may be NULL. */
 extern PmStatus pm_ctr_log_add(PmContext *ctx, PmCtrLog *log,
 							   const PmCtrLogEntry *entry);
 
