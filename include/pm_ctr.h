@@ -145,6 +145,9 @@ extern PmStatus pm_logistic_fit(PmContext *ctx, const PmCtrRows *rows,
 								const PmLogisticOptions *options,
 								PmCtrLog *log, PmLogisticFit *fit);
 
+/* Give a fit's arrays back early.  Allowed on a fit of zeros. */
+extern void pm_logistic_release(PmContext *ctx, PmLogisticFit *fit);
+
 /* Logits of all rows. */
 extern PmStatus pm_logistic_logits(PmContext *ctx, const PmCtrRows *rows,
 								   double intercept,
