@@ -1,9 +1,10 @@
 /*
  * pm_vector_math.h
- *		exp and log1p of eight numbers at a time, without branches.
+ *		exp and log1p of four numbers at a time, without branches.
  *
  * Vectors are passed by address: their calling convention depends on the
- * instruction set.  Errors are against the exact value, in units in the last
+ * instruction set.  They are as long as AVX2's registers; of longer ones gcc
+ * would make detours through the stack.  Errors are against the exact value, in units in the last
  * place, over the stated range; test/unit/test_vector_math.c measures them.
  */
 #ifndef PM_VECTOR_MATH_H
@@ -13,7 +14,7 @@
 
 #include <stdint.h>
 
-#define PM_LANES 8
+#define PM_LANES 4
 
 typedef double PmDoubles __attribute__((vector_size(8 * PM_LANES)));
 typedef int64_t PmIntegers __attribute__((vector_size(8 * PM_LANES)));

@@ -215,8 +215,7 @@ compute_losses_body(LogisticLosses *losses)
 		memcpy(losses->curvature + i, &t, sizeof(t));
 	}
 	memcpy(lanes, &total, sizeof(lanes));
-	losses->loss = ((lanes[0] + lanes[4]) + (lanes[1] + lanes[5])) +
-		((lanes[2] + lanes[6]) + (lanes[3] + lanes[7]));
+	losses->loss = (lanes[0] + lanes[2]) + (lanes[1] + lanes[3]);
 }
 
 PM_CLONES(compute_losses, (LogisticLosses *losses), (losses));

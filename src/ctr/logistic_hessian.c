@@ -38,7 +38,7 @@
 #define DENSE_TIME 0.2
 #define PAIR_TIME 0.8
 
-typedef double Eight __attribute__((vector_size(64)));
+typedef double Four __attribute__((vector_size(32)));
 
 struct LogisticHessian
 {
@@ -140,16 +140,19 @@ add_tile(const double *left, const double *right, int count, double *tile)
 {
 	for (int half = 0; half < WIDTH; half += 4)
 	{
-		Eight		sum[4];
+		Four		sum[4][2];
 
 		memcpy(sum, tile + half * WIDTH, sizeof(sum));
 		for (int i = 0; i < count; i++)
 		{
-			Eight		row;
+			Four		row[2];
 
-			memcpy(&row, right + i * WIDTH, sizeof(row));
+			memcpy(row, right + i * WIDTH, sizeof(row));
 			for (int a = 0; a < 4; a++)
-				sum[a] += left[i * WIDTH + half + a] * row;
+			{
+				sum[a][0] += left[i * WIDTH + half + a] * row[0];
+				sum[a][1] += left[i * WIDTH + half + a] * row[1];
+			}
 		}
 		memcpy(tile + half * WIDTH, sum, sizeof(sum));
 	}
@@ -181,15 +184,16 @@ add_dense_body(const LogisticHessian *hessian, const int32_t *categories,
 		double	   *row = sums + (size_t) categories[a] * hessian->stride;
 
 		for (size_t panel = 0; panel < hessian->panels; panel++)
-		{
-			Eight		sum;
-			Eight		part;
+			for (int half = 0; half < WIDTH; half += 4)
+			{
+				Four		sum;
+				Four		part;
 
-			memcpy(&sum, row + panel * WIDTH, sizeof(sum));
-			memcpy(&part, weighted + panel * PANEL, sizeof(part));
-			sum += part;
-			memcpy(row + panel * WIDTH, &sum, sizeof(sum));
-		}
+				memcpy(&sum, row + panel * WIDTH + half, sizeof(sum));
+				memcpy(&part, weighted + panel * PANEL + half, sizeof(part));
+				sum += part;
+				memcpy(row + panel * WIDTH + half, &sum, sizeof(sum));
+			}
 	}
 }
 

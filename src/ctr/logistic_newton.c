@@ -22,9 +22,11 @@
 /* A gain this small beside the value: nothing is left. */
 #define NO_GAIN 1e-24
 
-/* A logit at which to ask whether the classes separate, and to stop then. */
+/* A logit at which to ask whether the classes separate. */
 #define LARGE_LOGIT 8
-#define LARGEST_LOGIT 30
+
+/* Once they do: a gain in the mean loss that is not worth going on for. */
+#define SEPARATED_GAIN 1e-12
 
 /* A step that moves no logit by more than this is one at the maximum. */
 #define SMALL_MOVE 0.25
@@ -110,26 +112,26 @@ search(PmContext *ctx, LogisticRun *run, LogisticPass *pass, double slope,
  * infinity, and where the rows that matter are few.
  */
 static PmStatus
-look_for_end(PmContext *ctx, LogisticRun *run, LogisticPass *pass, bool *end)
+look_for_end(PmContext *ctx, LogisticRun *run, LogisticPass *pass,
+			 double slope, bool *end)
 {
 	bool		small = pm_logistic_size(run, run->gradient) <= run->options->tol;
 	bool		separating;
 	double		largest_move;
 
-	*end = false;
-	if (run->penalised)
+	/* what is left to gain cannot be told */
+	*end = !(-slope > NO_GAIN * run->value);
+	if (!run->penalised && (small || *end || run->sums.largest > LARGE_LOGIT))
 	{
-		*end = run->fit->converged = small;
-		return PM_OK;
+		PM_TRY(pm_logistic_is_separating(ctx, pass, run->direction, &separating,
+										 &largest_move));
+		run->fit->separated |= separating;
+		small &= separating || largest_move <= SMALL_MOVE;
+		if (separating && -slope <= SEPARATED_GAIN)
+			*end = true;
 	}
-	if (!small && run->sums.largest < LARGE_LOGIT)
-		return PM_OK;
-	PM_TRY(pm_logistic_is_separating(ctx, pass, run->direction, &separating,
-									 &largest_move));
-	run->fit->separated |= separating;
-	run->fit->converged = small && (separating || largest_move <= SMALL_MOVE);
-	*end = run->fit->converged ||
-		(separating && run->sums.largest > LARGEST_LOGIT);
+	run->fit->converged = small || (*end && !run->fit->separated);
+	*end |= small;
 	return PM_OK;
 }
 
@@ -143,19 +145,17 @@ iterate(PmContext *ctx, LogisticRun *run, LogisticPass *pass, double *trial)
 		bool		end;
 		bool		found;
 
-		if (!run->penalised)
-			PM_TRY(pm_logistic_factor(ctx, run, pass));
-		PM_TRY(look_for_end(ctx, run, pass, &end));
-		if (end || run->fit->iterations >= run->options->max_iter)
-			return PM_OK;
-		if (run->penalised)
-			PM_TRY(pm_logistic_factor(ctx, run, pass));
-		slope = slope_of(run);
-		if (!(-slope > NO_GAIN * run->value))
+		if (run->penalised &&
+			pm_logistic_size(run, run->gradient) <= run->options->tol)
 		{
 			run->fit->converged = true;
 			return PM_OK;
 		}
+		PM_TRY(pm_logistic_factor(ctx, run, pass));
+		slope = slope_of(run);
+		PM_TRY(look_for_end(ctx, run, pass, slope, &end));
+		if (end || run->fit->iterations >= run->options->max_iter)
+			return PM_OK;
 		PM_TRY(search(ctx, run, pass, slope, trial, &found));
 		if (!found)
 			return PM_OK;

@@ -24,7 +24,6 @@
 #define MULTIPLY_TIME 0.2
 
 typedef double Four __attribute__((vector_size(32)));
-typedef double Eight __attribute__((vector_size(64)));
 
 /* The state of a factorisation. */
 typedef struct Factoring
@@ -289,40 +288,31 @@ PM_INLINE void
 invert_columns_body(int n, const double *l, int first, double *y,
 					double *squares)
 {
-	Eight		total = {0};
+	Four		total[2] = {{0}};
 
 	for (int i = first; i < n; i++)
 	{
 		const double *row = l + (size_t) i * n;
-		Eight		sum = {0};
-		Eight		other = {0};
-		int			k = first;
+		Four		sum[2] = {{0}};
 
-		for (; k + 2 <= i; k += 2)
+		for (int k = first; k < i; k++)
 		{
-			Eight		a;
-			Eight		b;
+			Four		part[2];
 
-			memcpy(&a, y + (size_t) k * SOLVED, sizeof(a));
-			memcpy(&b, y + (size_t) (k + 1) * SOLVED, sizeof(b));
-			sum += row[k] * a;
-			other += row[k + 1] * b;
+			memcpy(part, y + (size_t) k * SOLVED, sizeof(part));
+			sum[0] -= row[k] * part[0];
+			sum[1] -= row[k] * part[1];
 		}
-		if (k < i)
-		{
-			Eight		a;
-
-			memcpy(&a, y + (size_t) k * SOLVED, sizeof(a));
-			sum += row[k] * a;
-		}
-		sum = -(sum + other);
 		if (i - first < SOLVED)
-			sum[i - first] += 1;
-		sum /= row[i];
-		total += sum * sum;
-		memcpy(y + (size_t) i * SOLVED, &sum, sizeof(sum));
+			sum[(i - first) / 4][(i - first) % 4] += 1;
+		for (int half = 0; half < 2; half++)
+		{
+			sum[half] /= row[i];
+			total[half] += sum[half] * sum[half];
+		}
+		memcpy(y + (size_t) i * SOLVED, sum, sizeof(sum));
 	}
-	memcpy(squares, &total, sizeof(total));
+	memcpy(squares, total, sizeof(total));
 }
 
 PM_CLONES(invert_columns,

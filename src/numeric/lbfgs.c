@@ -30,7 +30,7 @@
 /* Values closer than this, relatively, are alike in double precision. */
 #define VALUE_NOISE 1e-14
 
-typedef double Eight __attribute__((vector_size(64)));
+typedef double Four __attribute__((vector_size(32)));
 
 /* Sums of a task; the last five come for each pair. */
 enum
@@ -98,17 +98,17 @@ pair_sums(const double *s, const double *y, const double *v,
 		  const double *new_s, const double *new_y, int64_t count,
 		  double *sums)
 {
-	Eight		sum[PAIR_SUMS] = {{0}};
-	Eight		row[5];
+	Four		sum[PAIR_SUMS] = {{0}};
+	Four		row[5];
 	int64_t		i = 0;
 
-	for (; i + 8 <= count; i += 8)
+	for (; i + 4 <= count; i += 4)
 	{
-		memcpy(&row[0], s + i, sizeof(Eight));
-		memcpy(&row[1], y + i, sizeof(Eight));
-		memcpy(&row[2], v + i, sizeof(Eight));
-		memcpy(&row[3], new_s + i, sizeof(Eight));
-		memcpy(&row[4], new_y + i, sizeof(Eight));
+		memcpy(&row[0], s + i, sizeof(Four));
+		memcpy(&row[1], y + i, sizeof(Four));
+		memcpy(&row[2], v + i, sizeof(Four));
+		memcpy(&row[3], new_s + i, sizeof(Four));
+		memcpy(&row[4], new_y + i, sizeof(Four));
 		sum[PAIR_S_V] += row[0] * row[2];
 		sum[PAIR_Y_V] += row[1] * row[2];
 		sum[PAIR_S_NEW_Y] += row[0] * row[4];
@@ -124,7 +124,7 @@ pair_sums(const double *s, const double *y, const double *v,
 		sums[PAIR_Y_NEW_Y] += y[i] * new_y[i];
 	}
 	for (int k = 0; k < PAIR_SUMS; k++)
-		for (int lane = 0; lane < 8; lane++)
+		for (int lane = 0; lane < 4; lane++)
 			sums[k] += sum[k][lane];
 }
 
