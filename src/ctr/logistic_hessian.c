@@ -25,10 +25,16 @@
 /* Doubles between panels: not a multiple of a page. */
 #define PANEL (ROWS * WIDTH + WIDTH)
 
-/* Chunks: as many as fit into so many doubles, within these bounds. */
+/*
+ * Chunks: as many as fit into so many doubles and whose sums are cleared and
+ * added up in a part of the time that the rows take, within these bounds; the
+ * lower one holds where the rows take so many nanoseconds that threads pay.
+ */
 #define SUMS_WANTED 8e6
+#define SUMS_PART 0.25
 #define MIN_CHUNKS 4
 #define MAX_CHUNKS 32
+#define MUCH_TIME 2e6
 
 /* Doubles that a task clears or adds up. */
 #define SLICE 16384
@@ -37,6 +43,7 @@
 #define TILE_TIME 0.12
 #define DENSE_TIME 0.2
 #define PAIR_TIME 0.8
+#define SUM_TIME 0.8			/* of an element that is cleared and added up */
 
 typedef double Four __attribute__((vector_size(32)));
 
@@ -80,16 +87,6 @@ sums_size(const LogisticData *data)
 	return dense * dense + categories * (dense + categories);
 }
 
-int
-pm_logistic_hessian_chunks(const LogisticData *data)
-{
-	double		chunks = SUMS_WANTED / sums_size(data);
-
-	if (chunks < MIN_CHUNKS)
-		return MIN_CHUNKS;
-	return chunks < MAX_CHUNKS ? (int) chunks : MAX_CHUNKS;
-}
-
 double
 pm_logistic_hessian_time(const LogisticData *data)
 {
@@ -98,6 +95,20 @@ pm_logistic_hessian_time(const LogisticData *data)
 	return TILE_TIME * dense * (dense + WIDTH) / 2 +
 		data->codes * dense * DENSE_TIME +
 		data->code_squares / 2 * PAIR_TIME;
+}
+
+int
+pm_logistic_hessian_chunks(const LogisticData *data)
+{
+	double		time = (double) data->rows->n * pm_logistic_hessian_time(data);
+	double		chunks = SUMS_PART * time / (SUM_TIME * sums_size(data));
+	double		least = time > MUCH_TIME ? MIN_CHUNKS : 1;
+
+	if (chunks > SUMS_WANTED / sums_size(data))
+		chunks = SUMS_WANTED / sums_size(data);
+	if (chunks > MAX_CHUNKS)
+		chunks = MAX_CHUNKS;
+	return (int) (chunks < least ? least : chunks);
 }
 
 /* ---- adding rows -------------------------------------------------------- */
