@@ -86,8 +86,8 @@ typedef struct Minimiser
 	double		slope;			/* of the direction at x */
 	double		step;			/* along it, of the trial */
 	double		trial_value;
-	double		trial_slope;	/* at the trial; with a penalty: the ascent
-								 * times what the trial differs from x */
+	double		trial_slope;	/* there; not computed under a penalty */
+	double		promised;		/* by the slope at x for the trial */
 } Minimiser;
 
 /* ---- passes over the variables ------------------------------------------ */
@@ -293,18 +293,29 @@ move_range(int64_t index, int lane, void *argument)
 	sums[SUM_SLOPE] = slope;
 }
 
-/* A task of evaluate_trial(): the slope there. */
+/*
+ * A task: the slope at the trial, along the direction or, under a penalty,
+ * from x to the trial, between which no variable changes its sign.
+ */
 static void
 slope_range(int64_t index, int lane, void *argument)
 {
 	Minimiser  *m = argument;
 	int64_t		begin = index * RANGE;
 	int64_t		end = m->n - begin < RANGE ? m->n : begin + RANGE;
+	const double *l1 = m->problem->l1;
 	double		slope = 0;
 
 	(void) lane;
-	for (int64_t i = begin; i < end; i++)
+	for (int64_t i = begin; l1 == NULL && i < end; i++)
 		slope += m->trial_gradient[i] * m->direction[i];
+	for (int64_t i = begin; l1 != NULL && i < end; i++)
+	{
+		double		side = m->trial[i] != 0 ? m->trial[i] : m->x[i];
+
+		slope += (m->trial_gradient[i] + copysign(l1[i], side)) *
+			(m->trial[i] - m->x[i]);
+	}
 	m->partial[(size_t) index * SUMS + SUM_SLOPE] = slope;
 }
 
@@ -450,6 +461,14 @@ direct(PmContext *ctx, Minimiser *m)
 
 /* ---- line search -------------------------------------------------------- */
 
+static PmStatus
+measure_slope(PmContext *ctx, Minimiser *m)
+{
+	PM_TRY(run_ranges(ctx, m, 3, slope_range));
+	m->trial_slope = total(m, SUM_SLOPE);
+	return PM_OK;
+}
+
 /* Value and slope at x + step * direction. */
 static PmStatus
 evaluate_trial(PmContext *ctx, Minimiser *m, double step)
@@ -459,19 +478,14 @@ evaluate_trial(PmContext *ctx, Minimiser *m, double step)
 	m->step = step;
 	PM_TRY(run_ranges(ctx, m, 5, move_range));
 	penalty = total(m, SUM_PENALTY);
-	m->trial_slope = total(m, SUM_SLOPE);
+	m->promised = m->problem->l1 == NULL ? step * m->slope : total(m, SUM_SLOPE);
 	m->result->evaluations++;
 	PM_TRY(m->problem->evaluate(ctx, m->problem->problem, m->trial,
 								&m->trial_value, m->trial_gradient));
 	m->trial_value += penalty;
 	if (!isfinite(m->trial_value))
 		m->trial_value = INFINITY;
-	if (m->problem->l1 == NULL)
-	{
-		PM_TRY(run_ranges(ctx, m, 2, slope_range));
-		m->trial_slope = total(m, SUM_SLOPE);
-	}
-	return PM_OK;
+	return m->problem->l1 == NULL ? measure_slope(ctx, m) : PM_OK;
 }
 
 /* A point on the line. */
@@ -504,14 +518,22 @@ cubic_minimum(const Point *a, const Point *b, double low, double high)
 	return step < low ? low : step > high ? high : step;
 }
 
-/* Has the trial gone down enough?  By its slope where values are alike. */
+/* Does the value say that the trial has gone down enough? */
 static bool
-has_decreased(const Minimiser *m, const Point *point)
+is_lower(const Minimiser *m)
 {
-	if (point->value <= m->value + DECREASE * point->step * m->slope)
-		return true;
-	return point->value <= m->value + VALUE_NOISE * fabs(m->value) &&
-		point->slope <= (2 * DECREASE - 1) * m->slope;
+	return m->trial_value <= m->value + DECREASE * m->promised;
+}
+
+/*
+ * Where values are alike in double precision, does the slope say so (Hager
+ * and Zhang 2005)?
+ */
+static bool
+is_lower_by_slope(const Minimiser *m, double slope)
+{
+	return m->trial_value <= m->value + VALUE_NOISE * fabs(m->value) &&
+		m->trial_slope <= (2 * DECREASE - 1) * slope;
 }
 
 /*
@@ -532,7 +554,7 @@ search_wolfe(PmContext *ctx, Minimiser *m, double step, bool *found)
 
 		PM_TRY(evaluate_trial(ctx, m, step));
 		point = (Point) {step, m->trial_value, m->trial_slope};
-		if (!has_decreased(m, &point))
+		if (!is_lower(m) && !is_lower_by_slope(m, m->slope))
 			high = point;
 		else if (fabs(point.slope) <= -SLOPE_LEFT * m->slope)
 		{
@@ -574,8 +596,12 @@ search_orthant(PmContext *ctx, Minimiser *m, double step, bool *found)
 	for (int trial = 0; trial < MAX_TRIALS; trial++)
 	{
 		PM_TRY(evaluate_trial(ctx, m, step));
-		*found = m->trial_slope < 0 && m->trial_value <= m->value +
-			DECREASE * m->trial_slope + 4e-16 * fabs(m->value);
+		*found = m->promised < 0 && is_lower(m);
+		if (!*found && m->promised < 0 && isfinite(m->trial_value))
+		{
+			PM_TRY(measure_slope(ctx, m));
+			*found = is_lower_by_slope(m, m->promised);
+		}
 		if (*found)
 			return PM_OK;
 		step *= trial == 0 ? 0.5 : 0.25;
