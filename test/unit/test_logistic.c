@@ -4,8 +4,7 @@
  *		results, closed forms, differences, real data.
  *
  * Every test runs without a device, on the naive one and on the CPU's.
- * test_logistic_edges.c has the rest: separation, odd shapes, bad input,
- * cancelling, memory, threads.
+ * test_logistic_edges.c has what is odd, test_logistic_faults.c what fails.
  */
 #include "test.h"
 
