@@ -248,7 +248,7 @@ insert_category(int32_t *categories, int from, int count, int32_t category)
 	return count + 1;
 }
 
-/* A row's categories over all fields, ascending. */
+/* A row's categories over all fields, ascending; there are SETs. */
 static int
 list_categories(const LogisticHessian *hessian, int64_t i, int32_t *categories)
 {
@@ -271,6 +271,33 @@ list_categories(const LogisticHessian *hessian, int64_t i, int32_t *categories)
 										hessian->start[f] + field->codes[k]);
 	}
 	return count;
+}
+
+/*
+ * The same of a block of rows where there are CODE fields only, field by
+ * field; each row's list has room for all fields.
+ */
+static void
+list_block(const LogisticHessian *hessian, int64_t begin, int count,
+		   int32_t *categories, int *counts)
+{
+	const PmCtrRows *rows = hessian->data->rows;
+	int			room = hessian->data->max_codes;
+
+	memset(counts, 0, ROWS * sizeof(int));
+	for (int f = 0; f < rows->field_count; f++)
+	{
+		const int32_t *codes = rows->fields[f].codes + begin;
+		int32_t		start = hessian->start[f];
+
+		if (rows->fields[f].kind != PM_CTR_CODE)
+			continue;
+		for (int i = 0; i < count; i++)
+		{
+			categories[i * room + counts[i]] = start + codes[i];
+			counts[i] += codes[i] >= 0;
+		}
+	}
 }
 
 /* The parts of a thread's scratch. */
@@ -296,6 +323,7 @@ pm_logistic_hessian_add(LogisticHessian *hessian, int chunk, int lane,
 {
 	Scratch		scratch = scratch_of(hessian, lane);
 	double	   *sums = hessian->sums + (size_t) chunk * hessian->size;
+	int			counts[ROWS];
 
 	for (int first = 0; first < count; first += ROWS)
 	{
@@ -304,14 +332,21 @@ pm_logistic_hessian_add(LogisticHessian *hessian, int chunk, int lane,
 		fill_panels(hessian, begin + first, rows, curvature + first,
 					scratch.dense, scratch.weighted);
 		add_square(hessian->panels, scratch.weighted, scratch.dense, rows, sums);
-		for (int i = 0; hessian->categories > 0 && i < rows; i++)
+		if (hessian->categories == 0)
+			continue;
+		if (!hessian->sets)
+			list_block(hessian, begin + first, rows, scratch.categories, counts);
+		for (int i = 0; i < rows; i++)
 		{
-			int			codes = list_categories(hessian, begin + first + i,
-												scratch.categories);
+			int32_t    *categories = scratch.categories;
 
-			add_dense(hessian, scratch.categories, codes,
-					  scratch.weighted + i * WIDTH, sums + hessian->tiles);
-			add_pairs(hessian, scratch.categories, codes, curvature[first + i],
+			if (hessian->sets)
+				counts[i] = list_categories(hessian, begin + first + i, categories);
+			else
+				categories += i * hessian->data->max_codes;
+			add_dense(hessian, categories, counts[i], scratch.weighted + i * WIDTH,
+					  sums + hessian->tiles);
+			add_pairs(hessian, categories, counts[i], curvature[first + i],
 					  sums + hessian->tiles);
 		}
 	}
@@ -486,7 +521,7 @@ pm_logistic_hessian_open(PmContext *ctx, const LogisticData *data, int chunks,
 	hessian->stride = dense + hessian->categories;
 	hessian->size = (hessian->tiles + hessian->categories * hessian->stride + 7) / 8 * 8;
 	hessian->scratch_size = 2 * hessian->panels * PANEL +
-		((size_t) data->max_codes / 2 + 1 + 7) / 8 * 8;
+		((size_t) data->max_codes * (hessian->sets ? 1 : ROWS) / 2 + 8) / 8 * 8;
 	PM_TRY(pm_alloc(ctx, "sums of the Hessian", hessian->size,
 					(size_t) chunks * sizeof(double), &hessian->sums));
 	return pm_alloc(ctx, "rows for the Hessian", hessian->scratch_size,
