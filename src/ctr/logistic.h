@@ -18,6 +18,9 @@
 #include "pm_ctr.h"
 #include "pm_parallel.h"
 
+/* Most rows of a block. */
+#define LOGISTIC_BLOCK 1024
+
 /* Most coefficients, without the intercept, for a Hessian. */
 #define LOGISTIC_MAX_HESSIAN 2000
 
@@ -69,6 +72,8 @@ typedef enum LogisticMode
 typedef struct LogisticSums
 {
 	double		loss;			/* of weight * log loss */
+
+	/* of LOGISTIC_HESSIAN and LOGISTIC_MARGIN */
 	double		largest;		/* |z| */
 	double		least_margin;
 	double		largest_margin;
@@ -91,6 +96,7 @@ typedef struct LogisticPass
 	const LogisticData *data;
 	int			chunks;			/* tasks of a slab */
 	int64_t		chunk_rows;
+	int			block_rows;		/* at most LOGISTIC_BLOCK */
 	size_t		chunk_size;		/* sums of a chunk */
 	double	   *partial;		/* chunks * chunk_size */
 	LogisticField *fields;
@@ -122,8 +128,6 @@ extern PmStatus pm_logistic_pass(PmContext *ctx, LogisticPass *pass,
 								 double *gradient, LogisticSums *sums);
 
 /* ---- logistic_block.c --------------------------------------------------- */
-
-#define LOGISTIC_BLOCK 1024
 
 /* A block of rows. */
 typedef struct LogisticLosses

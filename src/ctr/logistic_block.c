@@ -250,18 +250,27 @@ PM_CLONES(sum_column,
 		   const double *residual, int count, double *sum),
 		  (values, stride, centre, residual, count, sum));
 
-/* The same of all columns of a wide one. */
+/* The same of all columns of a wide one, four rows at a time. */
 PM_INLINE void
 sum_wide_body(const float *values, int32_t width, const double *centre,
 			  const double *residual, int count, double *sums)
 {
-	for (int i = 0; i < count; i++)
+	int			i = 0;
+
+	for (; i + 4 <= count; i += 4)
 	{
-		const float *row = values + (size_t) i * width;
+		const float *a = values + (size_t) i * width;
+		const float *b = a + width;
+		const float *c = b + width;
+		const float *d = c + width;
 
 		for (int32_t j = 0; j < width; j++)
-			sums[j] += (row[j] - centre[j]) * residual[i];
+			sums[j] += ((a[j] - centre[j]) * residual[i] + (b[j] - centre[j]) * residual[i + 1]) +
+				((c[j] - centre[j]) * residual[i + 2] + (d[j] - centre[j]) * residual[i + 3]);
 	}
+	for (; i < count; i++)
+		for (int32_t j = 0; j < width; j++)
+			sums[j] += (values[(size_t) i * width + j] - centre[j]) * residual[i];
 }
 
 PM_CLONES(sum_wide,

@@ -5,13 +5,18 @@
  */
 #include "logistic.h"
 
+#include "pm_clones.h"
+
 #include <float.h>
 #include <math.h>
 #include <string.h>
 
-/* Ranges of rows that are looked at apart. */
-#define RANGE_ROWS 65536
+/* Ranges of rows that are looked at apart: of so many values, or more. */
+#define RANGE_VALUES 1e6
 #define MAX_RANGES 256
+
+/* Columns whose deviations are summed together. */
+#define TOGETHER 8
 
 /* What one range of rows holds. */
 typedef struct RangeFacts
@@ -29,13 +34,6 @@ typedef struct FieldFacts
 	double		squares;		/* sum of the squares of their number */
 } FieldFacts;
 
-/* Of a DENSE column. */
-typedef struct ColumnFacts
-{
-	float		least;
-	float		largest;
-	double		square;			/* weighted, of the deviations */
-} ColumnFacts;
 
 /* A look at the rows. */
 typedef struct Look
@@ -44,7 +42,9 @@ typedef struct Look
 	int			ranges;
 	RangeFacts *range_facts;	/* ranges */
 	FieldFacts *field_facts;	/* field_count * ranges */
-	ColumnFacts *column_facts;	/* ranges * dense, by column in a range */
+	double	   *squares;		/* ranges * dense: weighted deviations, squared */
+	int32_t    *varies;			/* the same: does a value differ from the
+								 * first row's? */
 } Look;
 
 static inline int64_t
@@ -110,42 +110,97 @@ look_at_field(int64_t index, int lane, void *argument)
 	look->field_facts[index] = facts;
 }
 
-/* Extremes and squared deviations of the numbers in a range. */
+/*
+ * Squared deviations of up to TOGETHER columns of some rows, `stride` apart;
+ * values and centre are of the first of the columns.
+ */
+PM_INLINE void
+sum_squares(const float *values, int32_t stride, const double *centre,
+			const float *first, const double *weights, int64_t count,
+			const int columns, double *squares, int32_t *varies)
+{
+	double		sums[TOGETHER] = {0};
+	int32_t		differ[TOGETHER] = {0};
+
+	for (int64_t i = 0; i < count; i++)
+		for (int k = 0; k < columns; k++)
+		{
+			float		value = values[(size_t) i * (size_t) stride + k];
+			double		deviation = value - centre[k];
+
+			sums[k] += weights[i] * deviation * deviation;
+			differ[k] |= value != first[k];
+		}
+	for (int k = 0; k < columns; k++)
+	{
+		squares[k] += sums[k];
+		varies[k] |= differ[k];
+	}
+}
+
+/* The same of all columns of a field. */
+PM_INLINE void
+sum_field_body(const float *values, int32_t width, const double *centre,
+			   const float *first, const double *weights, int count,
+			   double *squares, int32_t *varies)
+{
+	int32_t		k = 0;
+
+	for (; k + TOGETHER <= width; k += TOGETHER)
+		sum_squares(values + k, width, centre + k, first + k, weights, count,
+					TOGETHER, squares + k, varies + k);
+	for (; k < width; k++)
+		sum_squares(values + k, width, centre + k, first + k, weights, count, 1,
+					squares + k, varies + k);
+}
+
+PM_CLONES(sum_field,
+		  (const float *values, int32_t width, const double *centre,
+		   const float *first, const double *weights, int count,
+		   double *squares, int32_t *varies),
+		  (values, width, centre, first, weights, count, squares, varies));
+
+/* Squared deviations of the numbers in rows [begin, begin + count). */
+static void
+look_at_block(const Look *look, int64_t begin, int count, double *squares,
+			  int32_t *varies)
+{
+	const LogisticData *data = look->data;
+	const PmCtrRows *rows = data->rows;
+	double		weights[LOGISTIC_BLOCK];
+
+	for (int i = 0; i < count; i++)
+		weights[i] = rows->weights == NULL ? 1 : rows->weights[begin + i];
+	for (int f = 0; f < rows->field_count; f++)
+	{
+		const PmCtrField *field = &rows->fields[f];
+
+		if (field->kind != PM_CTR_DENSE)
+			continue;
+		sum_field(field->values + (size_t) begin * (size_t) field->count,
+				  field->count, data->centre + field->first, field->values,
+				  weights, count, squares, varies);
+		squares += field->count;
+		varies += field->count;
+	}
+}
+
+/* The same of a range. */
 static void
 look_at_numbers(int64_t range, int lane, void *argument)
 {
 	Look	   *look = argument;
-	const LogisticData *data = look->data;
-	const PmCtrRows *rows = data->rows;
-	ColumnFacts *facts = look->column_facts + range * data->dense;
+	size_t		dense = (size_t) look->data->dense;
+	double	   *squares = look->squares + (size_t) range * dense;
+	int32_t    *varies = look->varies + (size_t) range * dense;
 	int64_t		end = range_begin(look, range + 1);
 
 	(void) lane;
-	for (int f = 0; f < rows->field_count; f++)
-	{
-		const PmCtrField *field = &rows->fields[f];
-		const double *centre = data->centre + field->first;
-
-		if (field->kind != PM_CTR_DENSE)
-			continue;
-		for (int32_t k = 0; k < field->count; k++)
-			facts[k] = (ColumnFacts) {INFINITY, -INFINITY, 0};
-		for (int64_t i = range_begin(look, range); i < end; i++)
-		{
-			const float *row = field->values + (size_t) i * (size_t) field->count;
-			double		weight = rows->weights == NULL ? 1 : rows->weights[i];
-
-			for (int32_t k = 0; k < field->count; k++)
-			{
-				double		deviation = row[k] - centre[k];
-
-				facts[k].least = row[k] < facts[k].least ? row[k] : facts[k].least;
-				facts[k].largest = row[k] > facts[k].largest ? row[k] : facts[k].largest;
-				facts[k].square += weight * deviation * deviation;
-			}
-		}
-		facts += field->count;
-	}
+	memset(squares, 0, dense * sizeof(double));
+	memset(varies, 0, dense * sizeof(int32_t));
+	for (int64_t i = range_begin(look, range); i < end; i += LOGISTIC_BLOCK)
+		look_at_block(look, i, end - i < LOGISTIC_BLOCK ? (int) (end - i) : LOGISTIC_BLOCK,
+					  squares, varies);
 }
 
 /* Refuse rows that no fit can be made of. */
@@ -210,7 +265,7 @@ static void
 sum_numbers(Look *look)
 {
 	LogisticData *data = look->data;
-	int32_t		column = 0;
+	size_t		column = 0;
 
 	for (int f = 0; f < data->rows->field_count; f++)
 	{
@@ -219,26 +274,23 @@ sum_numbers(Look *look)
 		for (int32_t j = field->first;
 			 field->kind == PM_CTR_DENSE && j < field->first + field->count; j++)
 		{
-			ColumnFacts all = look->column_facts[column];
+			bool		varies = false;
 
-			for (int range = 1; range < look->ranges; range++)
+			data->mass[j] = 0;
+			for (int range = 0; range < look->ranges; range++)
 			{
-				const ColumnFacts *facts = &look->column_facts[range * data->dense + column];
+				size_t		at = (size_t) range * (size_t) data->dense + column;
 
-				all.least = facts->least < all.least ? facts->least : all.least;
-				all.largest = facts->largest > all.largest ? facts->largest : all.largest;
-				all.square += facts->square;
+				data->mass[j] += look->squares[at];
+				varies |= look->varies[at] != 0;
 			}
 			column++;
-			if (all.least == all.largest)
-			{
-				data->centre[j] = all.least;
-				data->mass[j] = 0;
-			}
+			if (varies)
+				data->scale[j] = sqrt(data->mass[j] / data->weight);
 			else
 			{
-				data->mass[j] = all.square;
-				data->scale[j] = sqrt(all.square / data->weight);
+				data->centre[j] = field->values[j - field->first];
+				data->mass[j] = 0;
 			}
 			if (!(data->scale[j] > 0))
 				data->scale[j] = 1;
@@ -303,7 +355,7 @@ look_at_rows(PmContext *ctx, Look *look, double *b)
 	PM_TRY(weigh(ctx, data, b));
 	set_centres(data);
 	PM_TRY(pm_parallel(ctx, "logistic regression", look->ranges,
-					   2 * rows * data->dense + 1, look_at_numbers, look));
+					   rows * data->dense + 1, look_at_numbers, look));
 	sum_numbers(look);
 	return PM_OK;
 }
@@ -318,8 +370,10 @@ open_look(PmContext *ctx, Look *look)
 					&look->range_facts));
 	PM_TRY(pm_alloc(ctx, "facts of the fields", (size_t) look->data->rows->field_count,
 					ranges * sizeof(FieldFacts), &look->field_facts));
+	PM_TRY(pm_alloc(ctx, "facts of the numbers", (size_t) look->data->dense,
+					ranges * sizeof(double), &look->squares));
 	return pm_alloc(ctx, "facts of the numbers", (size_t) look->data->dense,
-					ranges * sizeof(ColumnFacts), &look->column_facts);
+					ranges * sizeof(int32_t), &look->varies);
 }
 
 /* The arrays by coefficient. */
@@ -340,6 +394,17 @@ open_arrays(PmContext *ctx, LogisticData *data)
 	return PM_OK;
 }
 
+/* Into how many ranges the rows are cut. */
+static int
+count_ranges(const LogisticData *data)
+{
+	double		ranges = (double) data->rows->n * (data->dense + 16.0) / RANGE_VALUES + 1;
+
+	if (ranges > MAX_RANGES)
+		ranges = MAX_RANGES;
+	return ranges > (double) data->rows->n ? (int) data->rows->n : (int) ranges;
+}
+
 PmStatus
 pm_logistic_data_open(PmContext *ctx, const PmCtrRows *rows,
 					  LogisticData *data)
@@ -358,8 +423,7 @@ pm_logistic_data_open(PmContext *ctx, const PmCtrRows *rows,
 			data->dense += rows->fields[f].count;
 	memset(&look, 0, sizeof(look));
 	look.data = data;
-	look.ranges = rows->n / RANGE_ROWS < MAX_RANGES ?
-		(int) (rows->n / RANGE_ROWS) + 1 : MAX_RANGES;
+	look.ranges = count_ranges(data);
 	status = open_arrays(ctx, data);
 	if (status == PM_OK)
 		status = open_look(ctx, &look);
@@ -371,7 +435,8 @@ pm_logistic_data_open(PmContext *ctx, const PmCtrRows *rows,
 	pm_release(ctx, b);
 	pm_release(ctx, look.range_facts);
 	pm_release(ctx, look.field_facts);
-	pm_release(ctx, look.column_facts);
+	pm_release(ctx, look.squares);
+	pm_release(ctx, look.varies);
 	return status;
 }
 

@@ -288,31 +288,40 @@ PM_INLINE void
 invert_columns_body(int n, const double *l, int first, double *y,
 					double *squares)
 {
-	Four		total[2] = {{0}};
+	static const double unit[2 * SOLVED] = {[SOLVED] = 1};
+	Four		total_low = {0};
+	Four		total_high = {0};
 
 	for (int i = first; i < n; i++)
 	{
 		const double *row = l + (size_t) i * n;
-		Four		sum[2] = {{0}};
+		Four		low = {0};
+		Four		high = {0};
 
+		if (i - first < SOLVED)
+		{
+			memcpy(&low, unit + SOLVED - (i - first), sizeof(low));
+			memcpy(&high, unit + SOLVED - (i - first) + 4, sizeof(high));
+		}
 		for (int k = first; k < i; k++)
 		{
-			Four		part[2];
+			Four		y_low;
+			Four		y_high;
 
-			memcpy(part, y + (size_t) k * SOLVED, sizeof(part));
-			sum[0] -= row[k] * part[0];
-			sum[1] -= row[k] * part[1];
+			memcpy(&y_low, y + (size_t) k * SOLVED, sizeof(y_low));
+			memcpy(&y_high, y + (size_t) k * SOLVED + 4, sizeof(y_high));
+			low -= row[k] * y_low;
+			high -= row[k] * y_high;
 		}
-		if (i - first < SOLVED)
-			sum[(i - first) / 4][(i - first) % 4] += 1;
-		for (int half = 0; half < 2; half++)
-		{
-			sum[half] /= row[i];
-			total[half] += sum[half] * sum[half];
-		}
-		memcpy(y + (size_t) i * SOLVED, sum, sizeof(sum));
+		low /= row[i];
+		high /= row[i];
+		total_low += low * low;
+		total_high += high * high;
+		memcpy(y + (size_t) i * SOLVED, &low, sizeof(low));
+		memcpy(y + (size_t) i * SOLVED + 4, &high, sizeof(high));
 	}
-	memcpy(squares, total, sizeof(total));
+	memcpy(squares, &total_low, sizeof(total_low));
+	memcpy(squares + 4, &total_high, sizeof(total_high));
 }
 
 PM_CLONES(invert_columns,
