@@ -129,6 +129,12 @@ check_options(PmContext *ctx, const PmCtrRows *rows,
 
 /* ---- opening and closing ------------------------------------------------ */
 
+double
+pm_logistic_log_odds(const LogisticRun *run)
+{
+	return log(run->data->positive / (run->data->weight - run->data->positive));
+}
+
 /* The start: as given, or the intercept that fits alone. */
 static void
 set_start(LogisticRun *run)
@@ -138,12 +144,37 @@ set_start(LogisticRun *run)
 
 	if (start == NULL)
 	{
-		run->b[0] = log(data->positive / (data->weight - data->positive));
+		run->b[0] = pm_logistic_log_odds(run);
 		return;
 	}
 	memcpy(run->b, start, ((size_t) data->p + 1) * sizeof(double));
 	for (int32_t j = 0; j < data->p; j++)
 		run->b[0] += start[1 + j] * data->centre[j];
+}
+
+PmStatus
+pm_logistic_check_start(PmContext *ctx, LogisticRun *run, LogisticPass *pass)
+{
+	size_t		n = (size_t) run->data->p + 1;
+	double		rate = run->data->positive / run->data->weight;
+	double		alone = -rate * log(rate) - (1 - rate) * log1p(-rate);
+	double		penalty = 0;
+	double		value;
+
+	if (run->options->start == NULL)
+		return PM_OK;
+	for (size_t j = 1; j < n; j++)
+	{
+		if (run->aliased[j])
+			run->b[j] = 0;
+		penalty += run->options->l1 / run->data->weight * fabs(run->b[j]);
+	}
+	PM_TRY(pm_logistic_evaluate(ctx, run, pass, LOGISTIC_LOSS, run->b, NULL, &value));
+	if (value + penalty <= alone)
+		return PM_OK;
+	memset(run->b, 0, n * sizeof(double));
+	run->b[0] = pm_logistic_log_odds(run);
+	return PM_OK;
 }
 
 /* Allocate the vectors, and the matrix where there is one. */

@@ -230,6 +230,16 @@ typedef struct LogisticRun
 
 /* logistic.c */
 
+/* The intercept that fits alone. */
+extern double pm_logistic_log_odds(const LogisticRun *run);
+
+/*
+ * A start that was given is as good as the intercept alone, or is replaced by
+ * it: from where all rows are far out nothing leads back.
+ */
+extern PmStatus pm_logistic_check_start(PmContext *ctx, LogisticRun *run,
+										LogisticPass *pass);
+
 /* The smooth part at b and its gradient; aliased elements are 0. */
 extern PmStatus pm_logistic_evaluate(PmContext *ctx, LogisticRun *run,
 									 LogisticPass *pass, LogisticMode mode,
@@ -259,8 +269,8 @@ extern PmStatus pm_logistic_lbfgs(PmContext *ctx, LogisticRun *run);
 extern void pm_logistic_alias_references(LogisticRun *run);
 
 /*
- * And those that depend on others, by the Hessian at coefficients of 0; what
- * is evaluated there is of run->b where that has such, *at_start.
+ * And those that depend on others, by the Hessian at coefficients of 0.
+ * *at_start: that is where run->b is, value and gradient are known.
  */
 extern PmStatus pm_logistic_alias_dependent(PmContext *ctx, LogisticRun *run,
 											LogisticPass *pass,

@@ -57,16 +57,18 @@ pm_logistic_alias_dependent(PmContext *ctx, LogisticRun *run,
 {
 	size_t		n = (size_t) run->data->p + 1;
 
-	*at_start = true;
 	memset(run->direction, 0, n * sizeof(double));
-	run->direction[0] = run->b[0];
-	for (size_t j = 1; j < n; j++)
-		*at_start &= run->b[j] == 0;
+	run->direction[0] = pm_logistic_log_odds(run);
 	PM_TRY(pm_logistic_evaluate(ctx, run, pass, LOGISTIC_HESSIAN, run->direction,
 								run->gradient, &run->value));
 	PM_TRY(pm_logistic_hessian_read(ctx, pass->hessian, run->divisor, run->matrix));
-	return pm_cholesky_factor(ctx, (int) n, run->matrix, LOGISTIC_DEPENDENT,
-							  run->aliased);
+	PM_TRY(pm_cholesky_factor(ctx, (int) n, run->matrix, LOGISTIC_DEPENDENT,
+							  run->aliased));
+	for (size_t j = 0; j < n; j++)
+		if (run->aliased[j])
+			run->b[j] = run->gradient[j] = 0;
+	*at_start = memcmp(run->b, run->direction, n * sizeof(double)) == 0;
+	return PM_OK;
 }
 
 /* ---- separation --------------------------------------------------------- */

@@ -185,9 +185,7 @@ solve(PmContext *ctx, Objective *objective)
 	PM_TRY(open_objective(ctx, objective));
 	if (run->matrix != NULL)
 		PM_TRY(pm_logistic_alias_dependent(ctx, run, objective->pass, &at_start));
-	for (int32_t j = 0; j <= run->data->p; j++)
-		if (run->aliased[j])
-			run->b[j] = 0;
+	PM_TRY(pm_logistic_check_start(ctx, run, objective->pass));
 	PM_TRY(minimise(ctx, objective));
 	return run->penalised ? PM_OK : conclude(ctx, objective);
 }

@@ -19,8 +19,9 @@
 /* Values closer than this, relatively, are alike in double precision. */
 #define VALUE_NOISE 1e-14
 
-/* A gain this small beside the value: nothing is left. */
+/* A gain this small beside the value, and a gradient this small: the end. */
 #define NO_GAIN 1e-24
+#define NO_GRADIENT 1e-6
 
 /* A logit at which to ask whether the classes separate. */
 #define LARGE_LOGIT 8
@@ -115,7 +116,8 @@ static PmStatus
 look_for_end(PmContext *ctx, LogisticRun *run, LogisticPass *pass,
 			 double slope, bool *end)
 {
-	bool		small = pm_logistic_size(run, run->gradient) <= run->options->tol;
+	double		size = pm_logistic_size(run, run->gradient);
+	bool		small = size <= run->options->tol;
 	bool		separating;
 	double		largest_move;
 
@@ -130,7 +132,8 @@ look_for_end(PmContext *ctx, LogisticRun *run, LogisticPass *pass,
 		if (separating && -slope <= SEPARATED_GAIN)
 			*end = true;
 	}
-	run->fit->converged = small || (*end && !run->fit->separated);
+	run->fit->converged = small ||
+		(*end && !run->fit->separated && size <= NO_GRADIENT);
 	*end |= small;
 	return PM_OK;
 }
@@ -164,25 +167,19 @@ iterate(PmContext *ctx, LogisticRun *run, LogisticPass *pass, double *trial)
 	}
 }
 
-/*
- * Evaluate the start, and where there is no penalty find the dependent
- * columns.
- */
+/* Aliases where there is no penalty, the start, iterations. */
 static PmStatus
-evaluate_start(PmContext *ctx, LogisticRun *run, LogisticPass *pass)
+solve(PmContext *ctx, LogisticRun *run, LogisticPass *pass, double *trial)
 {
-	size_t		n = (size_t) run->data->p + 1;
-	bool		at_zero = false;
+	bool		at_start = false;
 
 	if (!run->penalised)
-		PM_TRY(pm_logistic_alias_dependent(ctx, run, pass, &at_zero));
-	for (size_t j = 0; j < n; j++)
-		if (run->aliased[j])
-			run->b[j] = run->gradient[j] = 0;
-	if (at_zero)
-		return PM_OK;
-	return pm_logistic_evaluate(ctx, run, pass, LOGISTIC_HESSIAN, run->b,
-								run->gradient, &run->value);
+		PM_TRY(pm_logistic_alias_dependent(ctx, run, pass, &at_start));
+	PM_TRY(pm_logistic_check_start(ctx, run, pass));
+	if (!at_start)
+		PM_TRY(pm_logistic_evaluate(ctx, run, pass, LOGISTIC_HESSIAN, run->b,
+									run->gradient, &run->value));
+	return iterate(ctx, run, pass, trial);
 }
 
 PmStatus
@@ -196,9 +193,7 @@ pm_logistic_newton(PmContext *ctx, LogisticRun *run)
 		status = pm_alloc(ctx, "coefficients", (size_t) run->data->p + 1,
 						  sizeof(double), &trial);
 	if (status == PM_OK)
-		status = evaluate_start(ctx, run, &pass);
-	if (status == PM_OK)
-		status = iterate(ctx, run, &pass, trial);
+		status = solve(ctx, run, &pass, trial);
 	pm_release(ctx, trial);
 	pm_logistic_pass_close(ctx, &pass);
 	return status;
