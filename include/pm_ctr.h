@@ -81,6 +81,7 @@ typedef struct PmCtrLog
 	size_t		capacity;
 } PmCtrLog;
 
+/* Append an entry; log may be NULL. */
 extern PmStatus pm_ctr_log_add(PmContext *ctx, PmCtrLog *log,
 							   const PmCtrLogEntry *entry);
 
@@ -91,9 +92,10 @@ extern double pm_ctr_clock(void);
 
 typedef enum PmLogisticSolver
 {
-	PM_LOGISTIC_AUTO,			/* newton where the Hessian is small */
+	PM_LOGISTIC_AUTO,			/* newton where that is likely the faster, or
+								 * there is no penalty and it is affordable */
 	PM_LOGISTIC_LBFGS,			/* OWL-QN when l1 > 0 */
-	PM_LOGISTIC_NEWTON
+	PM_LOGISTIC_NEWTON			/* without l1, up to 2,000 coefficients */
 } PmLogisticSolver;
 
 /*
@@ -109,10 +111,13 @@ typedef struct PmLogisticOptions
 	int			max_iter;
 	double		tol;			/* stop when the largest element of the
 								 * gradient (for l1: pseudo-gradient) of the
-								 * mean loss is at most this */
-	bool		standard_errors;	/* from the Hessian, where l1 = l2 = 0 */
-	const double *contrast;		/* coefficient_count; NULL = none */
-	const double *start;		/* intercept first; NULL = 0 */
+								 * objective, divided by the sum of weights,
+								 * is at most this; DENSE columns count in
+								 * units of their standard deviation */
+	bool		standard_errors;	/* from the Hessian, where l1 = l2 = 0 and
+									 * there are at most 2,000 coefficients */
+	const double *start;		/* intercept first; NULL, or no better than
+								 * the intercept alone: that */
 } PmLogisticOptions;
 
 typedef struct PmLogisticFit
@@ -120,31 +125,43 @@ typedef struct PmLogisticFit
 	double		intercept;
 	double	   *coefficients;	/* coefficient_count */
 	double		intercept_std_err;	/* NAN where there is none */
-	double		contrast_std_err;	/* of intercept + contrast'b, likewise */
-	double	   *std_errors;		/* coefficient_count, NAN where there is none;
-								 * NULL when not computed */
+	double	   *std_errors;		/* coefficient_count, NAN where there is none:
+								 * aliased, or infinite as the classes
+								 * separate; NULL when not computed */
 
 	/*
-	 * Of an unpenalised fit: reference categories and columns that are linear
-	 * combinations of others, whose coefficient is fixed at 0.  Else NULL.
+	 * Of an unpenalised fit, else NULL: the most frequent category of each
+	 * CODE field that all rows have, columns without a row, and, up to 2,000
+	 * coefficients, those that are linear combinations of ones before them.
+	 * Their coefficient is 0.
 	 */
 	bool	   *aliased;
-	bool		separated;		/* some rows are told apart without error, so
-								 * no finite maximum exists */
+
+	/*
+	 * No finite maximum exists: some rows are told apart without error.  The
+	 * coefficients concerned are large and say no more than that; the others
+	 * are what they tend to.  Found for certain up to 2,000 coefficients;
+	 * beyond, where a category has one class only or all rows are told apart.
+	 */
+	bool		separated;
 	double		loss;			/* mean weighted log loss at the solution */
 	int			iterations;
-	bool		converged;
+	bool		converged;		/* tol is reached, or double precision's end */
 } PmLogisticFit;
 
 /*
- * PM_INVALID when the labels are of one class only or there is no row.  eval
- * may be NULL; it is only measured, for the log.  All arrays of the fit are
- * from the arena.
+ * PM_INVALID when the labels are of one class only, there is no row, or the
+ * fields do not follow each other without a gap.  eval and log may be NULL;
+ * the log gets an entry for each iteration, with the loss on eval, without
+ * its AUC.  All arrays of the fit are from the arena.
  */
 extern PmStatus pm_logistic_fit(PmContext *ctx, const PmCtrRows *rows,
 								const PmCtrRows *eval,
 								const PmLogisticOptions *options,
 								PmCtrLog *log, PmLogisticFit *fit);
+
+/* Give a fit's arrays back early.  Allowed on a fit of zeros. */
+extern void pm_logistic_release(PmContext *ctx, PmLogisticFit *fit);
 
 /* Logits of all rows. */
 extern PmStatus pm_logistic_logits(PmContext *ctx, const PmCtrRows *rows,
