@@ -66,10 +66,9 @@ def copy_out(connection, query, file):
             target.write(block)
 
 
-def copy_text_out(connection, query, file):
-    """The lines that a query of one text column makes, as they are."""
-    with open(file, "wb") as target, connection.cursor().copy(
-            f"COPY ({query}) TO STDOUT (FORMAT csv, QUOTE E'\\x01', DELIMITER E'\\x02')") as copy:
+def copy_lines_out(connection, query, file):
+    """The lines that a query of one text column makes, which hold no backslash and no tab."""
+    with open(file, "wb") as target, connection.cursor().copy(f"COPY ({query}) TO STDOUT") as copy:
         for block in copy:
             target.write(block)
 

@@ -14,28 +14,34 @@ import torch
 class Machine(torch.nn.Module):
     """FM (Rendle 2010), or FwFM (Pan et al. 2018) where field_weighted.
 
-    The rows are one category a field, numbered over all fields; the last
-    number stands for a category without a place: its weights stay 0.
+    A row is some numbers, each a field that enters with its value, and one
+    category for each further field, numbered over all of them; the last number
+    stands for a category without a place: its weights stay 0.
     """
 
-    def __init__(self, categories, fields, factors, field_weighted, init_scale=0.01):
+    def __init__(self, categories, fields, factors, field_weighted, numbers=0, init_scale=0.01, sparse=False):
         super().__init__()
-        self.unseen = categories
         self.intercept = torch.nn.Parameter(torch.zeros(()))
-        self.linear = torch.nn.Embedding(categories + 1, 1, padding_idx=categories)
-        self.factor = torch.nn.Embedding(categories + 1, factors, padding_idx=categories)
+        self.linear = torch.nn.Embedding(categories + 1, 1, padding_idx=categories, sparse=sparse)
+        self.factor = torch.nn.Embedding(categories + 1, factors, padding_idx=categories, sparse=sparse)
         torch.nn.init.zeros_(self.linear.weight)
         torch.nn.init.normal_(self.factor.weight, std=init_scale)
         with torch.no_grad():
             self.factor.weight[categories] = 0
-        self.first, self.second = torch.triu_indices(fields, fields, 1)
+        if numbers > 0:
+            self.number_linear = torch.nn.Parameter(torch.zeros(numbers))
+            self.number_factor = torch.nn.Parameter(torch.randn(numbers, factors) * init_scale)
+        self.first, self.second = torch.triu_indices(fields + numbers, fields + numbers, 1)
         self.pair = None
         if field_weighted:
             self.pair = torch.nn.Parameter(torch.ones(len(self.first)))
 
-    def forward(self, rows):
+    def forward(self, rows, numbers=None):
         v = self.factor(rows)
         z = self.intercept + self.linear(rows).sum((1, 2))
+        if numbers is not None:
+            v = torch.cat((numbers.unsqueeze(2) * self.number_factor, v), 1)
+            z = z + numbers @ self.number_linear
         if self.pair is None:
             return z + 0.5 * (v.sum(1) ** 2 - (v ** 2).sum(1)).sum(1)
         products = torch.bmm(v, v.transpose(1, 2))[:, self.first, self.second]
