@@ -196,27 +196,16 @@ fit_logistic(CtrTraining *training, const PmCtrRows *rows,
 			 const PmCtrRows *held_out, const double *start)
 {
 	const CtrCall *call = training->call;
-	const CtrLayout *layout = &training->model.layout;
 	PmLogisticOptions options = {0};
 	PmLogisticFit fit;
-	double	   *contrast;
 	double	   *errors;
 
-	/* the intercept in the columns' own units: b0 - sum shift scale b */
-	pm_host_check(training->ctx, pm_alloc_zero(training->ctx, "the fit", rows->coefficient_count,
-											   sizeof(double), &contrast));
-	for (int i = 0; i < layout->part_count; i++)
-		if (layout->parts[i].visible && layout->parts[i].kind == CTR_NUMBER)
-			for (int j = 0; j < layout->parts[i].size; j++)
-				contrast[layout->parts[i].first + j] =
-					-layout->parts[i].shift[j] * layout->parts[i].scale[j];
 	options.l1 = call->l1;
 	options.l2 = call->l2;
 	options.solver = call->solver;
 	options.max_iter = call->max_iter;
 	options.tol = call->tol;
 	options.standard_errors = call->l1 == 0 && call->l2 == 0;
-	options.contrast = contrast;
 	options.start = start;
 	pm_host_check(training->ctx, pm_logistic_fit(training->ctx, rows, held_out, &options,
 												 &training->log, &fit));
@@ -239,7 +228,7 @@ fit_logistic(CtrTraining *training, const PmCtrRows *rows,
 		return;
 	pm_host_check(training->ctx, pm_alloc(training->ctx, "the fit", (size_t) rows->coefficient_count + 1,
 										  sizeof(double), &errors));
-	errors[0] = fit.contrast_std_err;
+	errors[0] = fit.intercept_std_err;
 	memcpy(errors + 1, fit.std_errors, rows->coefficient_count * sizeof(double));
 	training->model.std_errors = errors;
 }

@@ -11,7 +11,8 @@
 #	accuracy	click models on real data, beside PyTorch
 #	--quick		smaller data and no page written, to try the scripts
 #
-# Without a name, all of them.  The Python packages go into the virtual
+# Without a name, kmeans: the others call the SQL functions of click models
+# (pm_train_ctr, ...), which are not in the extension.  The Python packages go into the virtual
 # environment PRECMKT_VENV, by default test/bench/.venv; they are no dependency
 # of the extension.  (PyTorch is large: about 5 GB.)
 
@@ -37,7 +38,7 @@ read_arguments() {
 			die "no such section or option: $argument (there are: ${ALL_SECTIONS[*]} --quick)"
 		fi
 	done
-	[ ${#SECTIONS[@]} -gt 0 ] || SECTIONS=("${ALL_SECTIONS[@]}")
+	[ ${#SECTIONS[@]} -gt 0 ] || SECTIONS=(kmeans)
 }
 
 # True when a section is to be measured.
