@@ -1,0 +1,270 @@
+/*
+ * metrics.c
+ *		How good are predictions of a yes or no.
+ */
+#include "pm_metrics.h"
+
+#include <math.h>
+#include <string.h>
+
+#define CHECK_ROWS (1 << 20)
+#define ECE_BINS 10
+#define CLIP 1e-15				/* as scikit-learn clips probabilities */
+
+static inline double
+weight_of(const float *weights, int64_t i)
+{
+	return weights != NULL ? weights[i] : 1;
+}
+
+double
+pm_sigmoid(double logit)
+{
+	double		e = exp(-fabs(logit));
+
+	return logit >= 0 ? 1 / (1 + e) : e / (1 + e);
+}
+
+double
+pm_log_loss_of_logit(double logit, bool label)
+{
+	double		margin = label ? logit : -logit;
+
+	return margin >= 0 ? log1p(exp(-margin)) : log1p(exp(margin)) - margin;
+}
+
+double
+pm_metrics_log_loss(int64_t n, const float *logits, const uint8_t *labels,
+					const float *weights)
+{
+	double		total = 0;
+	double		sum = 0;
+
+	for (int64_t i = 0; i < n; i++)
+	{
+		total += weight_of(weights, i);
+		sum += weight_of(weights, i) * pm_log_loss_of_logit(logits[i], labels[i]);
+	}
+	return total > 0 ? sum / total : NAN;
+}
+
+/* ---- AUC -------------------------------------------------------------- */
+
+/* A score whose bits order as an unsigned number, and its row. */
+typedef struct Ranked
+{
+	uint32_t	key;
+	uint32_t	group;
+	int64_t		row;
+} Ranked;
+
+static inline uint32_t
+ordered_bits(float score)
+{
+	uint32_t	bits;
+
+	score += 0.0f;				/* -0 and 0 are one score */
+	memcpy(&bits, &score, sizeof(bits));
+	return bits & UINT32_C(0x80000000) ? ~bits : bits | UINT32_C(0x80000000);
+}
+
+/* One pass of a radix sort by 16 bits of key or group. */
+static void
+sort_pass(const Ranked *from, Ranked *to, int64_t n, bool by_group, int shift,
+		  int64_t *counts)
+{
+	int64_t		before = 0;
+
+#define DIGIT(item) (((by_group ? (item).group : (item).key) >> shift) & 0xffff)
+	memset(counts, 0, 65536 * sizeof(int64_t));
+	for (int64_t i = 0; i < n; i++)
+		counts[DIGIT(from[i])]++;
+	for (int d = 0; d < 65536; d++)
+	{
+		int64_t		count = counts[d];
+
+		counts[d] = before;
+		before += count;
+	}
+	for (int64_t i = 0; i < n; i++)
+		to[counts[DIGIT(from[i])]++] = from[i];
+#undef DIGIT
+}
+
+/* Rows by group, where there are groups, and score. */
+static PmStatus
+rank(PmContext *ctx, int64_t n, const float *scores, const int32_t *groups,
+	 Ranked **ranked, Ranked **spare)
+{
+	int64_t    *counts;
+
+	PM_TRY(pm_alloc(ctx, "the ranking", n, sizeof(Ranked), ranked));
+	PM_TRY(pm_alloc(ctx, "the ranking", n, sizeof(Ranked), spare));
+	PM_TRY(pm_alloc(ctx, "the ranking", 65536, sizeof(int64_t), &counts));
+	for (int64_t i = 0; i < n; i++)
+	{
+		if (i % CHECK_ROWS == 0 && pm_interrupted(ctx))
+			return pm_fail(ctx, PM_CANCELLED, "cancelled");
+		(*ranked)[i] = (Ranked) {ordered_bits(scores[i]),
+			groups != NULL ? (uint32_t) groups[i] : 0, i};
+	}
+	for (int pass = 0; pass < (groups != NULL ? 4 : 2); pass++)
+	{
+		if (pm_interrupted(ctx))
+			return pm_fail(ctx, PM_CANCELLED, "cancelled");
+		if (pass % 2 == 0)
+			sort_pass(*ranked, *spare, n, pass >= 2, 0, counts);
+		else
+			sort_pass(*spare, *ranked, n, pass >= 2, 16, counts);
+	}
+	pm_release(ctx, counts);
+	return PM_OK;
+}
+
+/* AUC of ranked rows: weight of the pairs in order, ties counting half. */
+static double
+ranked_auc(const Ranked *ranked, int64_t n, const uint8_t *labels,
+		   const float *weights)
+{
+	double		below = 0;		/* weight of the 0s that score lower */
+	double		positives = 0;
+	double		area = 0;
+
+	for (int64_t begin = 0; begin < n;)
+	{
+		double		tied[2] = {0, 0};
+		int64_t		end = begin;
+
+		for (; end < n && ranked[end].key == ranked[begin].key; end++)
+			tied[labels[ranked[end].row]] += weight_of(weights, ranked[end].row);
+		area += tied[1] * (below + tied[0] / 2);
+		below += tied[0];
+		positives += tied[1];
+		begin = end;
+	}
+	return positives > 0 && below > 0 ? area / (positives * below) : NAN;
+}
+
+PmStatus
+pm_metrics_auc(PmContext *ctx, int64_t n, const float *scores,
+			   const uint8_t *labels, const float *weights, double *auc)
+{
+	Ranked	   *ranked;
+	Ranked	   *spare;
+
+	PM_TRY(rank(ctx, n, scores, NULL, &ranked, &spare));
+	*auc = ranked_auc(ranked, n, labels, weights);
+	pm_release(ctx, ranked);
+	pm_release(ctx, spare);
+	return PM_OK;
+}
+
+PmStatus
+pm_metrics_gauc(PmContext *ctx, int64_t n, const float *scores,
+				const uint8_t *labels, const float *weights,
+				const int32_t *groups, int32_t group_count, double *gauc)
+{
+	Ranked	   *ranked;
+	Ranked	   *spare;
+	double		total = 0;
+	double		sum = 0;
+
+	(void) group_count;
+	PM_TRY(rank(ctx, n, scores, groups, &ranked, &spare));
+	for (int64_t begin = 0; begin < n;)
+	{
+		int64_t		end = begin;
+		double		weight = 0;
+		double		auc;
+
+		for (; end < n && ranked[end].group == ranked[begin].group; end++)
+			weight += weight_of(weights, ranked[end].row);
+		auc = ranked_auc(ranked + begin, end - begin, labels, weights);
+		if (!isnan(auc))
+		{
+			total += weight;
+			sum += weight * auc;
+		}
+		begin = end;
+	}
+	*gauc = total > 0 ? sum / total : NAN;
+	pm_release(ctx, ranked);
+	pm_release(ctx, spare);
+	return PM_OK;
+}
+
+/* ---- probabilities ---------------------------------------------------- */
+
+/* Sums over all rows. */
+typedef struct Sums
+{
+	double		weight;
+	double		label;
+	double		prediction;
+	double		loss;
+	double		square;
+	double		table[2][2];	/* weight by label and by prediction */
+	double		bins[ECE_BINS][3];	/* weight, labels, predictions */
+} Sums;
+
+static void
+add_row(Sums *sums, double p, bool label, double weight, double threshold)
+{
+	double		clipped = p < CLIP ? CLIP : p > 1 - CLIP ? 1 - CLIP : p;
+	int			bin = p >= 1 ? ECE_BINS - 1 : (int) (p * ECE_BINS);
+
+	sums->weight += weight;
+	sums->label += weight * label;
+	sums->prediction += weight * p;
+	sums->loss -= weight * (label ? log(clipped) : log1p(-clipped));
+	sums->square += weight * (p - label) * (p - label);
+	sums->table[label][p >= threshold] += weight;
+	sums->bins[bin][0] += weight;
+	sums->bins[bin][1] += weight * label;
+	sums->bins[bin][2] += weight * p;
+}
+
+static double
+ratio(double part, double whole)
+{
+	return whole > 0 ? part / whole : NAN;
+}
+
+PmStatus
+pm_metrics_binary(PmContext *ctx, int64_t n, const double *probabilities,
+				  const uint8_t *labels, const float *weights,
+				  double threshold, PmBinaryMetrics *metrics)
+{
+	Sums		sums = {0};
+	float	   *scores;
+	double		entropy;
+
+	PM_TRY(pm_alloc(ctx, "the scores", n, sizeof(float), &scores));
+	for (int64_t i = 0; i < n; i++)
+	{
+		if (i % CHECK_ROWS == 0 && pm_interrupted(ctx))
+			return pm_fail(ctx, PM_CANCELLED, "cancelled");
+		scores[i] = (float) probabilities[i];
+		add_row(&sums, probabilities[i], labels[i], weight_of(weights, i), threshold);
+	}
+	PM_TRY(pm_metrics_auc(ctx, n, scores, labels, weights, &metrics->auc));
+	pm_release(ctx, scores);
+	metrics->n = n;
+	metrics->base_rate = ratio(sums.label, sums.weight);
+	metrics->mean_prediction = ratio(sums.prediction, sums.weight);
+	metrics->log_loss = ratio(sums.loss, sums.weight);
+	entropy = -metrics->base_rate * log(metrics->base_rate) -
+		(1 - metrics->base_rate) * log1p(-metrics->base_rate);
+	metrics->normalized_entropy = ratio(metrics->log_loss, entropy);
+	metrics->brier = ratio(sums.square, sums.weight);
+	metrics->ece = 0;
+	for (int b = 0; b < ECE_BINS; b++)
+		metrics->ece += fabs(sums.bins[b][1] - sums.bins[b][2]);
+	metrics->ece = ratio(metrics->ece, sums.weight);
+	metrics->accuracy = ratio(sums.table[0][0] + sums.table[1][1], sums.weight);
+	metrics->precision = ratio(sums.table[1][1], sums.table[0][1] + sums.table[1][1]);
+	metrics->recall = ratio(sums.table[1][1], sums.table[1][0] + sums.table[1][1]);
+	metrics->f1 = ratio(2 * sums.table[1][1],
+						2 * sums.table[1][1] + sums.table[0][1] + sums.table[1][0]);
+	return PM_OK;
+}
