@@ -107,6 +107,13 @@ typedef struct PmFrameSpec
 	bool		hash_categories;	/* codes are hashes, as of
 									 * pm_encoder_hash_categories() */
 	int64		row_limit;		/* read so many rows of a source; 0 = all */
+
+	/*
+	 * A model to go on from, NULL = none: the columns are its own, in its
+	 * order.  Their classes, time zones and lengths hold, and so do the codes
+	 * of its categories; new ones come after them.
+	 */
+	const PmSchema *model;
 	PmIds	   *ids;			/* keep every row's id and place in the input;
 								 * NULL = no. Its value comes last of all */
 } PmFrameSpec;

@@ -63,6 +63,13 @@ extern void pm_model_open_argument(FunctionCallInfo fcinfo, int argument,
 								   const PmModelKind *kind, PmContext *ctx,
 								   PmCachedModel *result);
 
+/* The same of a bytea that is no argument. */
+extern void pm_model_open_datum(Datum datum, const PmModelKind *kind,
+								PmContext *ctx, PmCachedModel *result);
+
+/* A model's id in hexadecimal digits. */
+extern char *pm_model_id_string(const PmModel *model);
+
 /*
  * The deployed model of a name as its stored datum (a TOAST pointer where it
  * is large); an ERROR where there is none.  function: one of the extension's,

@@ -67,11 +67,12 @@ extern PmStatus pm_dictionary_add(PmContext *ctx, PmDictionary *dictionary,
 								  int32_t *code);
 
 /*
- * Renumber in the order of the strings' bytes, so that codes do not depend
- * on the order of rows.  new_codes[old] = new, from the arena.
+ * Renumber the codes from `first` on in the order of the strings' bytes, so
+ * that they do not depend on the order of rows.  new_codes[old] = new, of all
+ * codes, from the arena.
  */
 extern PmStatus pm_dictionary_sort(PmContext *ctx, PmDictionary *dictionary,
-								   int32_t **new_codes);
+								   int32_t first, int32_t **new_codes);
 
 static inline const char *
 pm_dictionary_string(const PmDictionary *dictionary, int32_t code,

@@ -24,15 +24,6 @@ begin_training(CtrTraining *training, PmContext *ctx, const CtrCall *call,
 	training->door = door;
 	training->source = source;
 	training->eval_loss = training->eval_auc = NAN;
-	if (call->init != NULL)
-		pm_ctr_go_on_from_name(training, call->init);
-}
-
-/* The label column by name. */
-static const PmField *
-label_field(const PmSource *source, const char *name)
-{
-	return &source->fields[pm_source_find(source, name)];
 }
 
 /* A named feature that is the label would tell the model everything. */
@@ -48,6 +39,56 @@ refuse_label(const PmSource *source, const int *columns, int count,
 							label->name)));
 }
 
+void
+pm_ctr_train_source(CtrTraining *training, const PmSource *source,
+					const int *columns, int count, const PmField *label)
+{
+	instr_time	begin;
+	PmFrame    *frame;
+
+	if (training->call->algorithm == CTR_FTRL)
+	{
+		pm_ctr_train_ftrl_source(training, source, columns, count, label);
+		return;
+	}
+	INSTR_TIME_SET_CURRENT(begin);
+	frame = pm_ctr_read_frame(training, source, columns, count, label, training->call, 0);
+	training->seconds_load = pm_seconds_since(begin);
+	pm_ctr_train_frame(training, frame);
+}
+
+/* The features of a source: those named, or all that have no other role. */
+static int *
+feature_columns(const PmSource *source, ArrayType *names,
+				const PmField *label, const CtrCall *call, int *count)
+{
+	const char *excepted[3] = {label->name, call->weight_col, call->time_col};
+	int		   *columns = pm_source_features(source, names, excepted, lengthof(excepted), count);
+
+	refuse_label(source, columns, *count, label);
+	return columns;
+}
+
+/* The model that the option "init" names; features must be its own. */
+static int *
+go_on_from_name(CtrTraining *training, CtrCall *call, Oid function,
+				const PmSource *source, ArrayType *names, int *count)
+{
+	PmCachedModel previous;
+	int		   *columns;
+
+	pm_model_open_datum(pm_registry_find(function, call->init), &pm_ctr_kind,
+						training->ctx, &previous);
+	if (names != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("features are those of the model \"%s\" to go on from", call->init),
+				 errhint("Leave the argument \"features\" out or NULL.")));
+	pm_ctr_go_on(training, call, &previous);
+	columns = pm_ctr_previous_columns(training->previous, source, count);
+	return columns;
+}
+
 PM_FUNCTION(pm_train_ctr);
 
 /*
@@ -61,11 +102,10 @@ pm_train_ctr(PG_FUNCTION_ARGS)
 	CtrTraining training;
 	PmContext  *ctx;
 	PmSource   *source;
+	ArrayType  *features = PG_ARGISNULL(2) ? NULL : PG_GETARG_ARRAYTYPE_P(2);
 	const PmField *label;
-	const char *excepted[3];
 	int		   *columns;
 	int			count;
-	instr_time	begin;
 	bytea	   *model;
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
@@ -76,28 +116,57 @@ pm_train_ctr(PG_FUNCTION_ARGS)
 		pm_choice_parse(text_to_cstring(PG_GETARG_TEXT_PP(3)), pm_ctr_algorithms, "algorithm");
 	pm_ctr_options(&call, CTR_TABLE, PG_ARGISNULL(4) ? NULL : PG_GETARG_JSONB_P(4));
 	source = pm_source_open(PG_GETARG_OID(0));
-	label = label_field(source, NameStr(*PG_GETARG_NAME(1)));
+	label = &source->fields[pm_source_find(source, NameStr(*PG_GETARG_NAME(1)))];
 	pm_label_check_type(label);
-	excepted[0] = label->name;
-	excepted[1] = call.weight_col;
-	excepted[2] = call.time_col;
-	columns = pm_source_features(source, PG_ARGISNULL(2) ? NULL : PG_GETARG_ARRAYTYPE_P(2),
-								 excepted, lengthof(excepted), &count);
-	refuse_label(source, columns, count, label);
 	ctx = pm_host_begin("click model");
 	pm_host_use_device(ctx);
 	begin_training(&training, ctx, &call, CTR_TABLE, source->name);
-	if (call.algorithm == CTR_FTRL)
-		pm_ctr_train_ftrl_source(&training, source, columns, count, label);
+	if (call.init != NULL)
+		columns = go_on_from_name(&training, &call, fcinfo->flinfo->fn_oid, source, features, &count);
 	else
-	{
-		PmFrame    *frame;
+		columns = feature_columns(source, features, label, &call, &count);
+	pm_ctr_train_source(&training, source, columns, count, label);
+	model = pm_ctr_to_model(&training);
+	pm_host_end(ctx);
+	PG_RETURN_BYTEA_P(model);
+}
 
-		INSTR_TIME_SET_CURRENT(begin);
-		frame = pm_ctr_read_frame(ctx, source, columns, count, label, &call, 0);
-		training.seconds_load = pm_seconds_since(begin);
-		pm_ctr_train_frame(&training, frame);
-	}
+PM_FUNCTION(pm_update_ctr);
+
+/*
+ * pm_update_ctr(model bytea | text, source regclass, label name,
+ *				 options jsonb) → bytea
+ */
+Datum
+pm_update_ctr(PG_FUNCTION_ARGS)
+{
+	CtrCall		call;
+	CtrTraining training;
+	PmContext  *ctx;
+	PmSource   *source;
+	PmCachedModel previous;
+	const PmField *label;
+	int		   *columns;
+	int			count;
+	bytea	   *model;
+
+	for (int i = 0; i < 3; i++)
+		if (PG_ARGISNULL(i))
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("model, source and label must not be NULL")));
+	ctx = pm_host_begin("click model");
+	pm_host_use_device(ctx);
+	pm_model_open_argument(fcinfo, 0, &pm_ctr_kind, ctx, &previous);
+	call.algorithm = ((const CtrModel *) previous.opened)->algorithm;
+	pm_ctr_options(&call, CTR_UPDATE, PG_ARGISNULL(3) ? NULL : PG_GETARG_JSONB_P(3));
+	source = pm_source_open(PG_GETARG_OID(1));
+	label = &source->fields[pm_source_find(source, NameStr(*PG_GETARG_NAME(2)))];
+	pm_label_check_type(label);
+	begin_training(&training, ctx, &call, CTR_UPDATE, source->name);
+	pm_ctr_go_on(&training, &call, &previous);
+	columns = pm_ctr_previous_columns(training.previous, source, &count);
+	pm_ctr_train_source(&training, source, columns, count, label);
 	model = pm_ctr_to_model(&training);
 	pm_host_end(ctx);
 	PG_RETURN_BYTEA_P(model);

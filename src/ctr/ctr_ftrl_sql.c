@@ -430,7 +430,7 @@ pm_ctr_train_ftrl_source(CtrTraining *training, const PmSource *source,
 
 	INSTR_TIME_SET_CURRENT(begin);
 	sampled.time_col = NULL;
-	sample = pm_ctr_read_frame(training->ctx, source, columns, count, label, &sampled, SAMPLE_ROWS);
+	sample = pm_ctr_read_frame(training, source, columns, count, label, &sampled, SAMPLE_ROWS);
 	start(&pass, training, sample);
 	weigh_classes(&pass, sample);
 	memcpy(wanted, columns, count * sizeof(int));

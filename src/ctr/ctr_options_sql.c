@@ -43,7 +43,8 @@ define_options(CtrCall *call, CtrDoor door, PmOption *options)
 	ADD("time_share", PM_OPTION_DOUBLE, &call->time_share, 0.0001, 0.9);
 	ADD("eval_fraction", PM_OPTION_DOUBLE, &call->eval_fraction, 0, 0.9);
 	ADD("class_weight", PM_OPTION_JSON, &call->class_weight);
-	ADD("negative_rate", PM_OPTION_DOUBLE, &call->negative_rate, 1e-9, 1);
+	if (door != CTR_UPDATE)
+		ADD("negative_rate", PM_OPTION_DOUBLE, &call->negative_rate, 1e-9, 1);
 	if (!ftrl)
 		ADD("max_categories", PM_OPTION_INT, &call->max_categories, 1, 1 << 24);
 	if (!ftrl)
@@ -86,7 +87,7 @@ define_options(CtrCall *call, CtrDoor door, PmOption *options)
 		ADD("seed", PM_OPTION_INT64, &call->seed, 0, 0x1.0p53 - 1);
 	}
 	ADD("calibrate", PM_OPTION_CHOICE, &call->calibrate,.choices = calibrate_names);
-	if (door != CTR_UPDATE)
+	if (door == CTR_TABLE)
 		ADD("init", PM_OPTION_STRING, &call->init);
 #undef ADD
 	return count;
@@ -156,6 +157,28 @@ set_defaults(CtrCall *call)
 	call->seed = 1;
 }
 
+/* Options that a model to go on from has decided on. */
+static void
+refuse_fixed_options(const CtrCall *call, Jsonb *json)
+{
+	static const char *const fixed[] = {"negative_rate", "transform", "crosses",
+		"factors", "optimizer", "hash_bits", "beta"};
+	static const char *const ftrl[] = {"l1", "l2", "learning_rate"};
+
+	for (int i = 0; i < lengthof(fixed); i++)
+		if (has_key(json, fixed[i]))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("option \"%s\" is that of the model \"%s\" to go on from",
+							fixed[i], call->init)));
+	for (int i = 0; i < lengthof(ftrl) && call->algorithm == CTR_FTRL; i++)
+		if (has_key(json, ftrl[i]))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("option \"%s\" is that of the model \"%s\" to go on from",
+							ftrl[i], call->init)));
+}
+
 /* Options that contradict each other. */
 static void
 check_options(CtrCall *call, Jsonb *json)
@@ -202,6 +225,8 @@ check_options(CtrCall *call, Jsonb *json)
 				 errhint("Leave the option \"solver\" out.")));
 	if (call->class_weight != NULL)
 		(void) pm_ctr_class_weights(call, 1, 1);
+	if (call->init != NULL)
+		refuse_fixed_options(call, json);
 }
 
 void

@@ -90,14 +90,13 @@ typedef struct CtrTraining
 	const CtrCall *call;
 	CtrDoor		door;
 	const char *source;			/* where the rows came from, for meta */
-	const char *parent;			/* the model it goes on from, or NULL */
+	const char *parent;			/* the id of previous, or NULL */
 	CtrModel	model;
 	PmCtrLog	log;
 
-	/* a model to go on from: in the layout of model, once that is made */
-	const CtrModel *previous;	/* NULL = none */
-	const double *start;
-	PmFm	   *start_fm;
+	const CtrModel *previous;	/* the model it goes on from, or NULL */
+	const int32_t *moved;		/* where each of its coefficients has its
+								 * place in the new layout */
 
 	/* every row is accounted for */
 	int64		rows_read;		/* of the present epoch, while it is streamed */
@@ -126,8 +125,21 @@ typedef struct CtrTraining
  */
 extern void pm_ctr_prepare(CtrTraining *training, CtrTable *table);
 
-/* Go on from the deployed model of a name in the registry. */
-extern void pm_ctr_go_on_from_name(CtrTraining *training, const char *name);
+/*
+ * Go on from a model: what it fixes enters the call.  Its columns, by name,
+ * are those to read of a source; a missing one is an ERROR.
+ */
+extern void pm_ctr_go_on(CtrTraining *training, CtrCall *call,
+						 const PmCachedModel *previous);
+extern int *pm_ctr_previous_columns(const CtrModel *previous,
+									const PmSource *source, int *count);
+
+/*
+ * The previous model's weights in the places of the new layout: a start for
+ * logistic regression, intercept first, or into a fresh factorisation machine.
+ */
+extern double *pm_ctr_moved_start(const CtrTraining *training);
+extern void pm_ctr_moved_fm(const CtrTraining *training, PmFm *fm);
 
 /* Split a frame's rows, make the layout, fit, calibrate. */
 extern void pm_ctr_train_frame(CtrTraining *training, PmFrame *frame);
@@ -142,10 +154,15 @@ extern void pm_ctr_train_ftrl_source(CtrTraining *training,
 extern CtrTable pm_ctr_frame_table(const PmFrame *frame);
 
 /* The frame that training reads a source into; row_limit 0 = all rows. */
-extern PmFrame *pm_ctr_read_frame(PmContext *ctx, const PmSource *source,
-								  const int *columns, int count,
-								  const PmField *label, const CtrCall *call,
-								  int64 row_limit);
+extern PmFrame *pm_ctr_read_frame(const CtrTraining *training,
+								  const PmSource *source, const int *columns,
+								  int count, const PmField *label,
+								  const CtrCall *call, int64 row_limit);
+
+/* Read a source and train on it. */
+extern void pm_ctr_train_source(CtrTraining *training, const PmSource *source,
+								const int *columns, int count,
+								const PmField *label);
 
 /*
  * The time from which rows are held out: of the two boundaries between

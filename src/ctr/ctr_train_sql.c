@@ -14,9 +14,9 @@
 #include "pm_metrics.h"
 
 PmFrame *
-pm_ctr_read_frame(PmContext *ctx, const PmSource *source, const int *columns,
-				  int count, const PmField *label, const CtrCall *call,
-				  int64 row_limit)
+pm_ctr_read_frame(const CtrTraining *training, const PmSource *source,
+				  const int *columns, int count, const PmField *label,
+				  const CtrCall *call, int64 row_limit)
 {
 	PmField    *fields = palloc(count * sizeof(PmField));
 	PmFrameSpec spec = {0};
@@ -29,11 +29,13 @@ pm_ctr_read_frame(PmContext *ctx, const PmSource *source, const int *columns,
 	spec.max_categories = call->max_categories;
 	spec.row_limit = row_limit;
 	spec.hash_categories = call->algorithm == CTR_FTRL;
+	if (training->previous != NULL)
+		spec.model = training->previous->schema;
 	if (call->weight_col != NULL)
 		spec.weight = &source->fields[pm_source_find(source, call->weight_col)];
 	if (call->time_col != NULL)
 		spec.time = &source->fields[pm_source_find(source, call->time_col)];
-	return pm_frame_read(ctx, source, &spec, columns, -1);
+	return pm_frame_read(training->ctx, source, &spec, columns, -1);
 }
 
 CtrTable
@@ -193,7 +195,7 @@ sum_classes(const PmCtrRows *rows, double sums[2])
 
 static void
 fit_logistic(CtrTraining *training, const PmCtrRows *rows,
-			 const PmCtrRows *held_out, const double *start)
+			 const PmCtrRows *held_out)
 {
 	const CtrCall *call = training->call;
 	PmLogisticOptions options = {0};
@@ -206,7 +208,7 @@ fit_logistic(CtrTraining *training, const PmCtrRows *rows,
 	options.max_iter = call->max_iter;
 	options.tol = call->tol;
 	options.standard_errors = call->l1 == 0 && call->l2 == 0;
-	options.start = start;
+	options.start = training->previous != NULL ? pm_ctr_moved_start(training) : NULL;
 	pm_host_check(training->ctx, pm_logistic_fit(training->ctx, rows, held_out, &options,
 												 &training->log, &fit));
 	training->iterations = fit.iterations;
@@ -235,7 +237,7 @@ fit_logistic(CtrTraining *training, const PmCtrRows *rows,
 
 static void
 fit_fm(CtrTraining *training, const PmCtrRows *rows,
-	   const PmCtrRows *held_out, PmFm *previous)
+	   const PmCtrRows *held_out)
 {
 	const CtrCall *call = training->call;
 	PmFmOptions options = {0};
@@ -252,10 +254,9 @@ fit_fm(CtrTraining *training, const PmCtrRows *rows,
 	options.seed = (uint64_t) call->seed;
 	options.early_stopping = call->early_stopping && held_out != NULL;
 	options.patience = call->patience;
-	if (previous != NULL)
-		*fm = *previous;
-	else
-		pm_host_check(training->ctx, pm_fm_init(training->ctx, rows, &options, fm));
+	pm_host_check(training->ctx, pm_fm_init(training->ctx, rows, &options, fm));
+	if (training->previous != NULL)
+		pm_ctr_moved_fm(training, fm);
 	pm_host_check(training->ctx, pm_fm_fit(training->ctx, rows, held_out, &options, fm,
 										   &training->log));
 	training->model.intercept = fm->intercept;
@@ -399,9 +400,9 @@ pm_ctr_train_frame(CtrTraining *training, PmFrame *frame)
 	notice_constant(&model->layout);
 	weigh_classes(training, &rows, classes[0], classes[1]);
 	if (model->algorithm == CTR_LOGISTIC)
-		fit_logistic(training, &rows, evaluated ? &held_out : NULL, training->start);
+		fit_logistic(training, &rows, evaluated ? &held_out : NULL);
 	else
-		fit_fm(training, &rows, evaluated ? &held_out : NULL, training->start_fm);
+		fit_fm(training, &rows, evaluated ? &held_out : NULL);
 	evaluate_rows(training, &held_out);
 	measure_training(training, &rows);
 	training->seconds_fit = pm_seconds_since(begin);

@@ -16,8 +16,9 @@
 /* What a hashed part's NULL is hashed as: no category's hash, no number. */
 #define NULL_TOKEN UINT64_C(0x8000000000000001)
 
-void
-pm_ctr_advance(const PmColumn *column, int32_t *dense, int32_t *code,
+/* Move the places in a PmRow past those of a column. */
+static void
+advance(const PmColumn *column, int32_t *dense, int32_t *code,
 			   int32_t *set)
 {
 	switch (column->class)
@@ -42,6 +43,37 @@ pm_ctr_advance(const PmColumn *column, int32_t *dense, int32_t *code,
 			break;
 		case PM_COLUMN_SET:
 			++*set;
+			break;
+	}
+}
+
+void
+pm_ctr_part_place(const PmSchema *schema, CtrPart *part)
+{
+	int32_t		dense = 0;
+	int32_t		code = 0;
+	int32_t		set = 0;
+
+	for (int32_t i = 0; i < part->column; i++)
+		advance(&schema->columns[i], &dense, &code, &set);
+	switch (part->kind)
+	{
+		case CTR_NUMBER:
+		case CTR_MISSING:
+		case CTR_BINS:
+			part->at = dense;
+			break;
+		case CTR_CATEGORY:
+		case CTR_WEEKDAY:
+			part->at = code;
+			break;
+		case CTR_HOUR:
+			part->at = code + 1;
+			break;
+		case CTR_SET:
+			part->at = set;
+			break;
+		case CTR_CROSS:
 			break;
 	}
 }

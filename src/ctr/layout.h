@@ -160,13 +160,23 @@ extern PmStatus pm_ctr_layout_make(PmContext *ctx, const CtrTable *table,
 								const CtrLayoutOptions *options,
 								CtrLayout *layout);
 
+/*
+ * A layout with the categories, values and combinations of further rows, whose
+ * schema goes on from the previous one's (PmFrameSpec.model).  What training
+ * scaled numbers by stays, as do bounds of quantiles.  moved[i] is where the
+ * coefficient i has its place now; NULL for a hashed layout, where all stay.
+ */
+extern PmStatus pm_ctr_layout_extend(PmContext *ctx, const CtrTable *table,
+									 const CtrLayoutOptions *options,
+									 const CtrLayout *previous,
+									 CtrLayout *layout, int32_t **moved);
+
+/* Where the values of a part's column stand in a PmRow. */
+extern void pm_ctr_part_place(const PmSchema *schema, CtrPart *part);
+
 /* First coefficients, fields and salts of all parts, once they are decided. */
 extern PmStatus pm_ctr_layout_number(PmContext *ctx, const PmSchema *schema,
 									 CtrLayout *layout);
-
-/* Move the places in a PmRow past those of a column. */
-extern void pm_ctr_advance(const PmColumn *column, int32_t *dense,
-						   int32_t *code, int32_t *set);
 
 /* ---- using ------------------------------------------------------------ */
 

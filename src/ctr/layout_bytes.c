@@ -71,24 +71,6 @@ pm_ctr_layout_write(PmContext *ctx, const CtrLayout *layout, void **bytes,
 
 /* ---- reading ---------------------------------------------------------- */
 
-/* Where each column's values stand in a row. */
-typedef struct Places
-{
-	int32_t		dense;
-	int32_t		code;
-	int32_t		set;
-} Places;
-
-static Places
-places_of(const PmSchema *schema, int column)
-{
-	Places		places = {0, 0, 0};
-
-	for (int i = 0; i < column; i++)
-		pm_ctr_advance(&schema->columns[i], &places.dense, &places.code, &places.set);
-	return places;
-}
-
 static PmStatus
 take_index(PmByteReader *reader, int32_t *index, int32_t size)
 {
@@ -256,7 +238,6 @@ take_part(PmByteReader *reader, const PmSchema *schema, CtrLayout *layout,
 		  int self)
 {
 	CtrPart    *part = &layout->parts[self];
-	Places		places;
 	uint32_t	kind;
 	uint32_t	visible;
 	uint32_t	size;
@@ -281,14 +262,8 @@ take_part(PmByteReader *reader, const PmSchema *schema, CtrLayout *layout,
 	PM_TRY(take_bounds(reader, part));
 	PM_TRY(take_codes(reader, part));
 	PM_TRY(take_members(reader, layout, self, part));
-	PM_TRY(check_part(reader, schema, layout, part));
-	if (part->kind == CTR_CROSS)
-		return PM_OK;
-	places = places_of(schema, part->column);
-	part->at = part->kind == CTR_CATEGORY || part->kind == CTR_WEEKDAY ? places.code :
-		part->kind == CTR_HOUR ? places.code + 1 :
-		part->kind == CTR_SET ? places.set : places.dense;
-	return PM_OK;
+	pm_ctr_part_place(schema, part);
+	return check_part(reader, schema, layout, part);
 }
 
 PmStatus

@@ -2,7 +2,7 @@
  * layout_make.c
  *		Decides on the fields of a click model by its training rows.
  */
-#include "layout.h"
+#include "layout_count.h"
 
 #include <float.h>
 #include <limits.h>
@@ -11,8 +11,6 @@
 #include <string.h>
 
 #include "pm_hash.h"
-
-#define CHECK_INTERVAL (1 << 16)
 
 /* Quantiles are those of a sample of so many rows; the rows are in hash order. */
 #define QUANTILE_SAMPLE (1 << 20)
@@ -27,30 +25,7 @@ typedef struct Maker
 	const CtrLayoutOptions *options;
 	CtrLayout  *layout;
 	size_t		capacity;		/* of layout->parts */
-	int32_t    *dense_at;		/* by column: the first of its numbers, */
-	int32_t    *code_at;		/* its codes, */
-	int32_t    *set_at;			/* its set */
 } Maker;
-
-static inline bool
-is_training(const CtrTable *table, int64_t row)
-{
-	return table->held_out == NULL || !table->held_out[row];
-}
-
-static inline double
-row_weight(const CtrTable *table, int64_t row)
-{
-	return table->weights != NULL ? table->weights[row] : 1;
-}
-
-static PmStatus
-check_interrupt(Maker *maker, int64_t row)
-{
-	if (row % CHECK_INTERVAL == 0 && pm_interrupted(maker->ctx))
-		return pm_fail(maker->ctx, PM_CANCELLED, "cancelled");
-	return PM_OK;
-}
 
 /* A new part of a column. */
 static PmStatus
@@ -67,6 +42,7 @@ add_part(Maker *maker, CtrPartKind kind, int column, CtrPart **part)
 	(*part)->column = column;
 	(*part)->rare = -1;
 	(*part)->null = -1;
+	pm_ctr_part_place(maker->table->schema, *part);
 	return PM_OK;
 }
 
@@ -105,17 +81,17 @@ measure_number(Maker *maker, CtrPart *part, int element, bool *missing)
 	{
 		float		v = value[i * table->dense_width];
 
-		PM_TRY(check_interrupt(maker, i));
-		if (!is_training(table, i))
+		PM_TRY(pm_ctr_check_interrupt(maker->ctx, i));
+		if (!pm_ctr_is_training(table, i))
 			continue;
 		if (isnan(v))
 		{
 			*missing = true;
 			continue;
 		}
-		weight += row_weight(table, i);
-		raw += row_weight(table, i) * v;
-		mean += row_weight(table, i) * transformed(part, v);
+		weight += pm_ctr_row_weight(table, i);
+		raw += pm_ctr_row_weight(table, i) * v;
+		mean += pm_ctr_row_weight(table, i) * transformed(part, v);
 	}
 	part->impute[element] = weight > 0 ? (float) (raw / weight) : 0;
 	mean = weight > 0 ? mean / weight : 0;
@@ -124,11 +100,11 @@ measure_number(Maker *maker, CtrPart *part, int element, bool *missing)
 		float		v = value[i * table->dense_width];
 		double		distance;
 
-		PM_TRY(check_interrupt(maker, i));
-		if (!is_training(table, i) || isnan(v))
+		PM_TRY(pm_ctr_check_interrupt(maker->ctx, i));
+		if (!pm_ctr_is_training(table, i) || isnan(v))
 			continue;
 		distance = transformed(part, v) - mean;
-		square += row_weight(table, i) * distance * distance;
+		square += pm_ctr_row_weight(table, i) * distance * distance;
 	}
 	deviation = weight > 0 ? sqrt(square / weight) : 0;
 	part->shift[element] = part->transform == CTR_RAW ? 0 : mean;
@@ -140,12 +116,11 @@ measure_number(Maker *maker, CtrPart *part, int element, bool *missing)
 
 /* A flag for rows where a number is NULL. */
 static PmStatus
-add_missing(Maker *maker, int column, int at)
+add_missing(Maker *maker, int column)
 {
 	CtrPart    *part;
 
 	PM_TRY(add_part(maker, CTR_MISSING, column, &part));
-	part->at = at;
 	part->size = 1;
 	return PM_OK;
 }
@@ -156,12 +131,10 @@ add_number(Maker *maker, int column, CtrTransform transform)
 	const PmColumn *from = &maker->table->schema->columns[column];
 	CtrPart    *part;
 	bool		any_missing = false;
-	int			at = maker->dense_at[column];
 
 	if (from->class == PM_COLUMN_VECTOR && from->length == 0)
 		return PM_OK;			/* NULL in every row */
 	PM_TRY(add_part(maker, CTR_NUMBER, column, &part));
-	part->at = at;
 	part->size = from->length;
 	part->transform = transform;
 	PM_TRY(pm_alloc(maker->ctx, "the layout", part->size, sizeof(double), &part->shift));
@@ -175,66 +148,11 @@ add_number(Maker *maker, int column, CtrTransform transform)
 		any_missing |= missing;
 	}
 	if (any_missing || maker->options->hashed)
-		return add_missing(maker, column, at);
+		return add_missing(maker, column);
 	return PM_OK;
 }
 
 /* ---- bins ------------------------------------------------------------- */
-
-static int
-compare_floats(const void *left, const void *right)
-{
-	float		a = *(const float *) left;
-	float		b = *(const float *) right;
-
-	return (a > b) - (a < b);
-}
-
-/* The column's values in training, sorted, up to a number of rows. */
-static PmStatus
-sorted_values(Maker *maker, int at, int64_t limit, float **values,
-			  int64_t *count, bool *missing)
-{
-	const CtrTable *table = maker->table;
-
-	*count = 0;
-	*missing = false;
-	PM_TRY(pm_alloc(maker->ctx, "the values to bin",
-					table->n < limit ? table->n : limit, sizeof(float), values));
-	for (int64_t i = 0; i < table->n; i++)
-	{
-		float		v = table->dense[i * table->dense_width + at];
-
-		PM_TRY(check_interrupt(maker, i));
-		if (!is_training(table, i))
-			continue;
-		if (isnan(v))
-			*missing = true;
-		else if (*count < limit)
-			(*values)[(*count)++] = v;
-	}
-	qsort(*values, *count, sizeof(float), compare_floats);
-	return PM_OK;
-}
-
-/* Distinct values in place, with a frequency of so many at least. */
-static int64_t
-distinct_values(float *values, int64_t count, int64_t frequency)
-{
-	int64_t		kept = 0;
-
-	for (int64_t begin = 0; begin < count;)
-	{
-		int64_t		end = begin + 1;
-
-		while (end < count && values[end] == values[begin])
-			end++;
-		if (end - begin >= frequency)
-			values[kept++] = values[begin];
-		begin = end;
-	}
-	return kept;
-}
 
 /* Bounds between bins of equally many rows, each bound once. */
 static int64_t
@@ -264,17 +182,17 @@ add_bins(Maker *maker, int column, CtrTransform transform, int bins,
 	bool		missing;
 
 	PM_TRY(add_part(maker, CTR_BINS, column, &part));
-	part->at = maker->dense_at[column];
 	part->transform = transform;
 	part->visible = visible;
 	if (maker->options->hashed && transform == CTR_VALUES)
 		return PM_OK;			/* any value has a hash */
-	PM_TRY(sorted_values(maker, part->at, transform == CTR_QUANTILE ?
-						 QUANTILE_SAMPLE : INT64_MAX, &values, &count, &missing));
+	PM_TRY(pm_ctr_sorted_values(maker->ctx, maker->table, part->at,
+								transform == CTR_QUANTILE ? QUANTILE_SAMPLE : INT64_MAX,
+								&values, &count, &missing));
 	if (transform == CTR_QUANTILE)
 		kept = quantile_bounds(values, count, bins);
 	else
-		kept = distinct_values(values, count, maker->options->min_frequency);
+		kept = pm_ctr_distinct_values(values, count, maker->options->min_frequency);
 	if (transform == CTR_VALUES && kept > maker->options->max_values)
 		return pm_fail(maker->ctx, PM_TOO_LARGE,
 					   "column \"%s\" has %lld distinct values, too many to take each as a category (%d)",
@@ -323,62 +241,21 @@ index_codes(Maker *maker, CtrPart *part, const int64_t *counts, int64_t nulls)
 	return PM_OK;
 }
 
+/* A column of categories, one a row or a set. */
 static PmStatus
-add_category(Maker *maker, int column)
+add_category(Maker *maker, CtrPartKind kind, int column)
 {
 	const CtrTable *table = maker->table;
 	CtrPart    *part;
 	int64_t    *counts;
-	int64_t		nulls = 0;
+	int64_t		nulls;
 
-	PM_TRY(add_part(maker, CTR_CATEGORY, column, &part));
-	part->at = maker->code_at[column];
+	PM_TRY(add_part(maker, kind, column, &part));
 	if (maker->options->hashed)
 		return PM_OK;
 	part->code_count = table->schema->columns[column].dictionary.count;
-	PM_TRY(pm_alloc_zero(maker->ctx, "the layout", part->code_count,
-						 sizeof(int64_t), &counts));
-	for (int64_t i = 0; i < table->n; i++)
-	{
-		int32_t		code = table->codes[i * table->code_width + part->at];
-
-		PM_TRY(check_interrupt(maker, i));
-		if (!is_training(table, i))
-			continue;
-		if (code >= 0)
-			counts[code]++;
-		else
-			nulls++;
-	}
+	PM_TRY(pm_ctr_count_codes(maker->ctx, table, part, &counts, &nulls));
 	PM_TRY(index_codes(maker, part, counts, nulls));
-	pm_release(maker->ctx, counts);
-	return PM_OK;
-}
-
-static PmStatus
-add_set(Maker *maker, int column)
-{
-	const CtrTable *table = maker->table;
-	CtrPart    *part;
-	int64_t    *counts;
-
-	PM_TRY(add_part(maker, CTR_SET, column, &part));
-	part->at = maker->set_at[column];
-	if (maker->options->hashed)
-		return PM_OK;
-	part->code_count = table->schema->columns[column].dictionary.count;
-	PM_TRY(pm_alloc_zero(maker->ctx, "the layout", part->code_count,
-						 sizeof(int64_t), &counts));
-	for (int64_t i = 0; i < table->n; i++)
-	{
-		const int64_t *offsets = table->set_offsets[part->at];
-
-		PM_TRY(check_interrupt(maker, i));
-		if (is_training(table, i))
-			for (int64_t j = offsets[i]; j < offsets[i + 1]; j++)
-				counts[table->set_codes[part->at][j]]++;
-	}
-	PM_TRY(index_codes(maker, part, counts, 0));
 	pm_release(maker->ctx, counts);
 	return PM_OK;
 }
@@ -390,7 +267,6 @@ add_calendar(Maker *maker, CtrPartKind kind, int column)
 	CtrPart    *part;
 
 	PM_TRY(add_part(maker, kind, column, &part));
-	part->at = maker->code_at[column] + (kind == CTR_HOUR);
 	part->size = kind == CTR_HOUR ? PM_HOURS : PM_WEEKDAYS;
 	if (maker->table->schema->columns[column].nulls > 0)
 		part->null = part->size++;
@@ -440,76 +316,13 @@ find_member(Maker *maker, const CtrCrossMember *member, int32_t *found)
 	}
 }
 
-static int
-compare_keys(const void *left, const void *right)
-{
-	uint64_t	a = *(const uint64_t *) left;
-	uint64_t	b = *(const uint64_t *) right;
-
-	return (a > b) - (a < b);
-}
-
-/* Sorted keys that occur often enough, in place. */
-static int64_t
-frequent_keys(uint64_t *keys, int64_t count, int64_t frequency)
-{
-	int64_t		kept = 0;
-
-	qsort(keys, count, sizeof(uint64_t), compare_keys);
-	for (int64_t begin = 0; begin < count;)
-	{
-		int64_t		end = begin + 1;
-
-		while (end < count && keys[end] == keys[begin])
-			end++;
-		if (end - begin >= frequency)
-			keys[kept++] = keys[begin];
-		begin = end;
-	}
-	return kept;
-}
-
-/* The combinations seen in training. */
-static PmStatus
-find_keys(Maker *maker, CtrPart *part)
-{
-	const CtrTable *table = maker->table;
-	uint64_t   *keys;
-	int64_t		count = 0;
-	int64_t		kept;
-	uint64_t	product = 1;
-
-	for (int j = 0; j < part->member_count; j++)
-		if (__builtin_mul_overflow(product, (uint64_t) maker->layout->parts[part->members[j]].size + 1,
-								   &product))
-			return pm_fail(maker->ctx, PM_TOO_LARGE, "a cross has too many combinations");
-	PM_TRY(pm_alloc(maker->ctx, "the crossed rows", table->n, sizeof(uint64_t), &keys));
-	for (int64_t i = 0; i < table->n; i++)
-	{
-		PM_TRY(check_interrupt(maker, i));
-		if (is_training(table, i))
-			keys[count++] = pm_ctr_cross_key(maker->layout, part,
-											 table->dense + i * table->dense_width,
-											 table->codes + i * table->code_width);
-	}
-	kept = frequent_keys(keys, count, maker->options->min_frequency);
-	if (kept >= INT32_MAX - 1)
-		return pm_fail(maker->ctx, PM_TOO_LARGE, "a cross has too many combinations");
-	PM_TRY(pm_alloc(maker->ctx, "the layout", kept, sizeof(uint64_t), &part->keys));
-	memcpy(part->keys, keys, kept * sizeof(uint64_t));
-	pm_release(maker->ctx, keys);
-	part->key_count = (int32_t) kept;
-	part->size = part->key_count;
-	if (kept < count && maker->options->min_frequency > 1)
-		part->rare = part->size++;
-	return PM_OK;
-}
-
 static PmStatus
 add_cross(Maker *maker, const CtrCross *cross)
 {
 	int32_t		members[CTR_MAX_MEMBERS];
 	CtrPart    *part;
+	int64_t		kept;
+	bool		rare;
 
 	for (int j = 0; j < cross->count; j++)
 	{
@@ -525,33 +338,15 @@ add_cross(Maker *maker, const CtrCross *cross)
 	memcpy(part->members, members, sizeof(members));
 	if (maker->options->hashed)
 		return PM_OK;
-	return find_keys(maker, part);
+	PM_TRY(pm_ctr_cross_keys(maker->ctx, maker->layout, maker->table, part,
+							 maker->options->min_frequency, &part->keys, &kept, &rare));
+	part->key_count = part->size = (int32_t) kept;
+	if (rare)
+		part->rare = part->size++;
+	return PM_OK;
 }
 
 /* ---- all -------------------------------------------------------------- */
-
-/* Where each column's values stand in a row. */
-static PmStatus
-find_places(Maker *maker)
-{
-	const PmSchema *schema = maker->table->schema;
-	size_t		count = schema->column_count;
-	int32_t		dense = 0;
-	int32_t		code = 0;
-	int32_t		set = 0;
-
-	PM_TRY(pm_alloc(maker->ctx, "the layout", count, sizeof(int32_t), &maker->dense_at));
-	PM_TRY(pm_alloc(maker->ctx, "the layout", count, sizeof(int32_t), &maker->code_at));
-	PM_TRY(pm_alloc(maker->ctx, "the layout", count, sizeof(int32_t), &maker->set_at));
-	for (size_t i = 0; i < count; i++)
-	{
-		maker->dense_at[i] = dense;
-		maker->code_at[i] = code;
-		maker->set_at[i] = set;
-		pm_ctr_advance(&schema->columns[i], &dense, &code, &set);
-	}
-	return PM_OK;
-}
 
 static PmStatus
 add_column(Maker *maker, int i)
@@ -582,9 +377,9 @@ add_column(Maker *maker, int i)
 				PM_TRY(add_calendar(maker, CTR_HOUR, i));
 			return PM_OK;
 		case PM_COLUMN_CATEGORY:
-			return add_category(maker, i);
+			return add_category(maker, CTR_CATEGORY, i);
 		case PM_COLUMN_SET:
-			return add_set(maker, i);
+			return add_category(maker, CTR_SET, i);
 	}
 	return PM_OK;
 }
@@ -598,7 +393,6 @@ pm_ctr_layout_make(PmContext *ctx, const CtrTable *table,
 	memset(layout, 0, sizeof(*layout));
 	layout->hashed = options->hashed;
 	layout->hash_bits = options->hash_bits;
-	PM_TRY(find_places(&maker));
 	for (int i = 0; i < table->schema->column_count; i++)
 		PM_TRY(add_column(&maker, i));
 	for (int i = 0; i < options->cross_count; i++)

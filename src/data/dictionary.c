@@ -150,7 +150,7 @@ compare_items(const void *left, const void *right)
 }
 
 PmStatus
-pm_dictionary_sort(PmContext *ctx, PmDictionary *dictionary,
+pm_dictionary_sort(PmContext *ctx, PmDictionary *dictionary, int32_t first,
 				   int32_t **new_codes)
 {
 	SortItem   *items;
@@ -169,7 +169,7 @@ pm_dictionary_sort(PmContext *ctx, PmDictionary *dictionary,
 												  &items[code].length);
 		items[code].code = code;
 	}
-	qsort(items, dictionary->count, sizeof(SortItem), compare_items);
+	qsort(items + first, dictionary->count - first, sizeof(SortItem), compare_items);
 	for (int32_t code = 0; code < dictionary->count; code++)
 	{
 		memcpy(bytes + used, items[code].string, items[code].length);

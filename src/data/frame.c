@@ -12,6 +12,31 @@
 
 #include "frame_build.h"
 
+/* A column as a model knows it, or NULL. */
+static const PmColumn *
+model_column(const PmFrameBuilder *builder, int index)
+{
+	return builder->spec.model == NULL ? NULL : &builder->spec.model->columns[index];
+}
+
+/* An empty dictionary, or one with a model's strings and codes. */
+static void
+init_dictionary(PmFrameBuilder *builder, PmDictionary *dictionary,
+				const PmColumn *model)
+{
+	int32_t		count = model == NULL ? 0 : model->dictionary.count;
+
+	pm_frame_check(builder, pm_dictionary_init(builder->ctx, dictionary));
+	for (int32_t i = 0; i < count; i++)
+	{
+		size_t		length;
+		const char *string = pm_dictionary_string(&model->dictionary, i, &length);
+		int32_t		code;
+
+		pm_frame_check(builder, pm_dictionary_add(builder->ctx, dictionary, string, length, &code));
+	}
+}
+
 /* Set up a column and give it its place in the rows. */
 static void
 init_column(PmFrameBuilder *builder, int index)
@@ -19,10 +44,10 @@ init_column(PmFrameBuilder *builder, int index)
 	PmFrame    *frame = builder->frame;
 	ColumnSlot *slot = &builder->slots[index];
 	PmColumn   *column = &frame->schema->columns[index];
+	const PmColumn *model = model_column(builder, index);
 	MemoryContext memory = pm_host_memory(builder->ctx);
 
-	pm_converter_init(&slot->converter, &builder->spec.columns[index], NULL,
-					  memory);
+	pm_converter_init(&slot->converter, &builder->spec.columns[index], model, memory);
 	slot->converter.name = MemoryContextStrdup(memory,
 											   builder->spec.columns[index].name);
 	slot->converter.row = &frame->rows_read;
@@ -51,15 +76,17 @@ init_column(PmFrameBuilder *builder, int index)
 			break;
 		case PM_COLUMN_CATEGORY:
 			slot->code_at = frame->code_width++;
-			pm_frame_check(builder, pm_dictionary_init(builder->ctx, &column->dictionary));
+			init_dictionary(builder, &column->dictionary, model);
 			break;
 		case PM_COLUMN_SET:
 			slot->set_at = frame->set_count++;
-			pm_frame_check(builder, pm_dictionary_init(builder->ctx, &column->dictionary));
+			init_dictionary(builder, &column->dictionary, model);
 			break;
 		case PM_COLUMN_VECTOR:
-			column->length = 0; /* until the first one is seen */
+			/* 0 until the first one is seen */
+			column->length = model == NULL ? 0 : model->length;
 			slot->dense_at = frame->dense_width;
+			frame->dense_width += column->length;
 			break;
 	}
 }

@@ -13,6 +13,15 @@
 
 #define CHECK_INTERVAL (1 << 18)
 
+/* The first code that is not a model's, whose codes stay. */
+static int32_t
+first_new_code(const PmFrameBuilder *builder, const ColumnSlot *slot)
+{
+	const PmSchema *model = builder->spec.model;
+
+	return model == NULL ? 0 : model->columns[slot - builder->slots].dictionary.count;
+}
+
 /* Codes of one category column into the dictionary's final order. */
 static void
 renumber_categories(PmFrameBuilder *builder, ColumnSlot *slot)
@@ -21,7 +30,7 @@ renumber_categories(PmFrameBuilder *builder, ColumnSlot *slot)
 	int32_t    *new_codes;
 
 	pm_frame_check(builder, pm_dictionary_sort(builder->ctx, &slot->column->dictionary,
-									  &new_codes));
+											   first_new_code(builder, slot), &new_codes));
 	for (int64_t row = 0; row < frame->n; row++)
 	{
 		int32_t    *code = &frame->codes[row * frame->code_width + slot->code_at];
@@ -54,7 +63,7 @@ renumber_set(PmFrameBuilder *builder, ColumnSlot *slot)
 	int64_t		used = 0;
 
 	pm_frame_check(builder, pm_dictionary_sort(builder->ctx, &slot->column->dictionary,
-									  &new_codes));
+											   first_new_code(builder, slot), &new_codes));
 	for (int64_t row = 0; row < frame->n; row++)
 	{
 		int64_t		end = set->offsets[row + 1];

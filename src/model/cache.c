@@ -383,11 +383,19 @@ pm_model_open_argument(FunctionCallInfo fcinfo, int argument,
 					   PmCachedModel *result)
 {
 	Datum		datum = PG_GETARG_DATUM(argument);
-	PmModel    *model = MemoryContextAlloc(pm_host_memory(ctx), sizeof(PmModel));
 
 	if (get_fn_expr_argtype(fcinfo->flinfo, argument) == TEXTOID)
 		datum = pm_registry_find(fcinfo->flinfo->fn_oid,
 								 text_to_cstring(DatumGetTextPP(datum)));
+	pm_model_open_datum(datum, kind, ctx, result);
+}
+
+void
+pm_model_open_datum(Datum datum, const PmModelKind *kind, PmContext *ctx,
+					PmCachedModel *result)
+{
+	PmModel    *model = MemoryContextAlloc(pm_host_memory(ctx), sizeof(PmModel));
+
 	memset(result, 0, sizeof(*result));
 	open_bytes(ctx, DatumGetByteaPP(datum), kind, model, &result->opened);
 	result->model = model;

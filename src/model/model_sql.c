@@ -57,6 +57,16 @@ pm_registry_find(Oid function, const char *name)
 	return model;
 }
 
+char *
+pm_model_id_string(const PmModel *model)
+{
+	char	   *digits = palloc(2 * PM_MODEL_ID_SIZE + 1);
+
+	for (int i = 0; i < PM_MODEL_ID_SIZE; i++)
+		snprintf(digits + 2 * i, 3, "%02x", model->id[i]);
+	return digits;
+}
+
 PM_FUNCTION(pm_model_kind);
 
 /* pm_model_kind(model bytea) → text; an ERROR where it is no sound model */
@@ -278,14 +288,9 @@ pm_model_info(PG_FUNCTION_ARGS)
 	PmRows		rows = pm_rows_begin(fcinfo);
 	PmContext  *ctx = pm_host_begin("model");
 	PmCachedModel model;
-	StringInfoData id;
 
 	pm_model_open_argument(fcinfo, 0, NULL, ctx, &model);
-	initStringInfo(&id);
-	for (int i = 0; i < PM_MODEL_ID_SIZE; i++)
-		appendStringInfo(&id, "%02x", model.model->id[i]);
-	put_text(&rows, "kind", model.model->kind);
-	put_text(&rows, "id", id.data);
+	put_text(&rows, "id", pm_model_id_string(model.model));
 	put_text(&rows, "format_version", psprintf("%u", model.model->format));
 	put_text(&rows, "size_bytes", psprintf("%llu", (unsigned long long) model.model->size));
 	put_json(ctx, &rows, model.model, "meta");
