@@ -20,6 +20,12 @@ extern PmStatus pm_metrics_auc(PmContext *ctx, int64_t n, const float *scores,
 							   const uint8_t *labels, const float *weights,
 							   double *auc);
 
+/* The same of doubles, which a cast to float would tie. */
+extern PmStatus pm_metrics_auc_double(PmContext *ctx, int64_t n,
+									  const double *scores,
+									  const uint8_t *labels,
+									  const float *weights, double *auc);
+
 /*
  * AUC within each group, averaged by the groups' weight over those that have
  * both classes (GAUC, Zhu et al. 2017).  groups[i] >= 0 numbers the group.
@@ -64,8 +70,12 @@ extern PmStatus pm_metrics_binary(PmContext *ctx, int64_t n,
 
 /* ---- calibration ------------------------------------------------------- */
 
-/* Platt 1999 with Lin, Lin and Weng's 2007 targets and Newton steps:
- * p = sigmoid(slope * z + shift). */
+/*
+ * Platt 1999 with Lin, Lin and Weng's 2007 targets and Newton steps:
+ * p = sigmoid(slope * z + shift).  Where all logits are one, or all labels,
+ * slope is 0 and p the mean target.  PM_INVALID without any weight and for
+ * logits that are not finite.
+ */
 extern PmStatus pm_calibrate_platt(PmContext *ctx, int64_t n,
 								   const float *logits, const uint8_t *labels,
 								   const float *weights, double *slope,
@@ -74,7 +84,8 @@ extern PmStatus pm_calibrate_platt(PmContext *ctx, int64_t n,
 /*
  * Isotonic regression by pool-adjacent-violators: a nondecreasing function of
  * the logit through `count` points, linear between them and constant outside.
- * thresholds and values are from the arena.
+ * Rows of one logit count as one of their mean label.  thresholds (strictly
+ * increasing) and values are from the arena.  PM_INVALID as above.
  */
 extern PmStatus pm_calibrate_isotonic(PmContext *ctx, int64_t n,
 									  const float *logits,

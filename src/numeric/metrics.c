@@ -5,7 +5,8 @@
 #include "pm_metrics.h"
 
 #include <math.h>
-#include <string.h>
+
+#include "pm_ranking.h"
 
 #define CHECK_ROWS (1 << 20)
 #define ECE_BINS 10
@@ -50,80 +51,26 @@ pm_metrics_log_loss(int64_t n, const float *logits, const uint8_t *labels,
 
 /* ---- AUC -------------------------------------------------------------- */
 
-/* A score whose bits order as an unsigned number, and its row. */
-typedef struct Ranked
-{
-	uint32_t	key;
-	uint32_t	group;
-	int64_t		row;
-} Ranked;
-
-static inline uint32_t
-ordered_bits(float score)
-{
-	uint32_t	bits;
-
-	score += 0.0f;				/* -0 and 0 are one score */
-	memcpy(&bits, &score, sizeof(bits));
-	return bits & UINT32_C(0x80000000) ? ~bits : bits | UINT32_C(0x80000000);
-}
-
-/* One pass of a radix sort by 16 bits of key or group. */
-static void
-sort_pass(const Ranked *from, Ranked *to, int64_t n, bool by_group, int shift,
-		  int64_t *counts)
-{
-	int64_t		before = 0;
-
-#define DIGIT(item) (((by_group ? (item).group : (item).key) >> shift) & 0xffff)
-	memset(counts, 0, 65536 * sizeof(int64_t));
-	for (int64_t i = 0; i < n; i++)
-		counts[DIGIT(from[i])]++;
-	for (int d = 0; d < 65536; d++)
-	{
-		int64_t		count = counts[d];
-
-		counts[d] = before;
-		before += count;
-	}
-	for (int64_t i = 0; i < n; i++)
-		to[counts[DIGIT(from[i])]++] = from[i];
-#undef DIGIT
-}
-
 /* Rows by group, where there are groups, and score. */
 static PmStatus
 rank(PmContext *ctx, int64_t n, const float *scores, const int32_t *groups,
-	 Ranked **ranked, Ranked **spare)
+	 PmRanked **ranked)
 {
-	int64_t    *counts;
-
-	PM_TRY(pm_alloc(ctx, "the ranking", n, sizeof(Ranked), ranked));
-	PM_TRY(pm_alloc(ctx, "the ranking", n, sizeof(Ranked), spare));
-	PM_TRY(pm_alloc(ctx, "the ranking", 65536, sizeof(int64_t), &counts));
+	PM_TRY(pm_alloc(ctx, "the ranking", n, sizeof(PmRanked), ranked));
 	for (int64_t i = 0; i < n; i++)
 	{
+		uint64_t	group = groups != NULL ? (uint32_t) groups[i] : 0;
+
 		if (i % CHECK_ROWS == 0 && pm_interrupted(ctx))
 			return pm_fail(ctx, PM_CANCELLED, "cancelled");
-		(*ranked)[i] = (Ranked) {ordered_bits(scores[i]),
-			groups != NULL ? (uint32_t) groups[i] : 0, i};
+		(*ranked)[i] = (PmRanked) {group << 32 | pm_rank_key_float(scores[i]), i};
 	}
-	for (int pass = 0; pass < (groups != NULL ? 4 : 2); pass++)
-	{
-		if (pm_interrupted(ctx))
-			return pm_fail(ctx, PM_CANCELLED, "cancelled");
-		if (pass % 2 == 0)
-			sort_pass(*ranked, *spare, n, pass >= 2, 0, counts);
-		else
-			sort_pass(*spare, *ranked, n, pass >= 2, 16, counts);
-	}
-	pm_release(ctx, counts);
-	return PM_OK;
+	return pm_rank_sort(ctx, n, ranked);
 }
 
 /* AUC of ranked rows: weight of the pairs in order, ties counting half. */
 static double
-ranked_auc(const Ranked *ranked, int64_t n, const uint8_t *labels,
+ranked_auc(const PmRanked *ranked, int64_t n, const uint8_t *labels,
 		   const float *weights)
 {
 	double		below = 0;		/* weight of the 0s that score lower */
@@ -149,13 +96,30 @@ PmStatus
 pm_metrics_auc(PmContext *ctx, int64_t n, const float *scores,
 			   const uint8_t *labels, const float *weights, double *auc)
 {
-	Ranked	   *ranked;
-	Ranked	   *spare;
+	PmRanked   *ranked;
 
-	PM_TRY(rank(ctx, n, scores, NULL, &ranked, &spare));
+	PM_TRY(rank(ctx, n, scores, NULL, &ranked));
 	*auc = ranked_auc(ranked, n, labels, weights);
 	pm_release(ctx, ranked);
-	pm_release(ctx, spare);
+	return PM_OK;
+}
+
+PmStatus
+pm_metrics_auc_double(PmContext *ctx, int64_t n, const double *scores,
+					  const uint8_t *labels, const float *weights, double *auc)
+{
+	PmRanked   *ranked;
+
+	PM_TRY(pm_alloc(ctx, "the ranking", n, sizeof(PmRanked), &ranked));
+	for (int64_t i = 0; i < n; i++)
+	{
+		if (i % CHECK_ROWS == 0 && pm_interrupted(ctx))
+			return pm_fail(ctx, PM_CANCELLED, "cancelled");
+		ranked[i] = (PmRanked) {pm_rank_key(scores[i]), i};
+	}
+	PM_TRY(pm_rank_sort(ctx, n, &ranked));
+	*auc = ranked_auc(ranked, n, labels, weights);
+	pm_release(ctx, ranked);
 	return PM_OK;
 }
 
@@ -164,20 +128,19 @@ pm_metrics_gauc(PmContext *ctx, int64_t n, const float *scores,
 				const uint8_t *labels, const float *weights,
 				const int32_t *groups, int32_t group_count, double *gauc)
 {
-	Ranked	   *ranked;
-	Ranked	   *spare;
+	PmRanked   *ranked;
 	double		total = 0;
 	double		sum = 0;
 
 	(void) group_count;
-	PM_TRY(rank(ctx, n, scores, groups, &ranked, &spare));
+	PM_TRY(rank(ctx, n, scores, groups, &ranked));
 	for (int64_t begin = 0; begin < n;)
 	{
 		int64_t		end = begin;
 		double		weight = 0;
 		double		auc;
 
-		for (; end < n && ranked[end].group == ranked[begin].group; end++)
+		for (; end < n && ranked[end].key >> 32 == ranked[begin].key >> 32; end++)
 			weight += weight_of(weights, ranked[end].row);
 		auc = ranked_auc(ranked + begin, end - begin, labels, weights);
 		if (!isnan(auc))
@@ -189,7 +152,6 @@ pm_metrics_gauc(PmContext *ctx, int64_t n, const float *scores,
 	}
 	*gauc = total > 0 ? sum / total : NAN;
 	pm_release(ctx, ranked);
-	pm_release(ctx, spare);
 	return PM_OK;
 }
 
@@ -236,19 +198,16 @@ pm_metrics_binary(PmContext *ctx, int64_t n, const double *probabilities,
 				  double threshold, PmBinaryMetrics *metrics)
 {
 	Sums		sums = {0};
-	float	   *scores;
 	double		entropy;
 
-	PM_TRY(pm_alloc(ctx, "the scores", n, sizeof(float), &scores));
 	for (int64_t i = 0; i < n; i++)
 	{
 		if (i % CHECK_ROWS == 0 && pm_interrupted(ctx))
 			return pm_fail(ctx, PM_CANCELLED, "cancelled");
-		scores[i] = (float) probabilities[i];
 		add_row(&sums, probabilities[i], labels[i], weight_of(weights, i), threshold);
 	}
-	PM_TRY(pm_metrics_auc(ctx, n, scores, labels, weights, &metrics->auc));
-	pm_release(ctx, scores);
+	PM_TRY(pm_metrics_auc_double(ctx, n, probabilities, labels, weights,
+								 &metrics->auc));
 	metrics->n = n;
 	metrics->base_rate = ratio(sums.label, sums.weight);
 	metrics->mean_prediction = ratio(sums.prediction, sums.weight);
