@@ -116,6 +116,9 @@ typedef struct PmLogisticOptions
 								 * units of their standard deviation */
 	bool		standard_errors;	/* from the Hessian, where l1 = l2 = 0 and
 									 * there are at most 2,000 coefficients */
+	const double *contrast;		/* coefficient_count; intercept_std_err is that
+								 * of intercept + contrast'b: for columns that
+								 * were shifted. NULL = all 0 */
 	const double *start;		/* intercept first; NULL, or no better than
 								 * the intercept alone: that */
 } PmLogisticOptions;
@@ -124,7 +127,7 @@ typedef struct PmLogisticFit
 {
 	double		intercept;
 	double	   *coefficients;	/* coefficient_count */
-	double		intercept_std_err;	/* NAN where there is none */
+	double		intercept_std_err;	/* see contrast; NAN where there is none */
 	double	   *std_errors;		/* coefficient_count, NAN where there is none:
 								 * aliased, or infinite as the classes
 								 * separate; NULL when not computed */

@@ -233,4 +233,7 @@ extern bool pm_encoder_values(PmEncoder *encoder, Datum *values, bool *nulls,
 extern bool pm_encoder_record_values(PmEncoder *encoder,
 									 HeapTupleHeader record, PmRow *row);
 
+/* A column's value in the last record, as text; NULL for NULL. */
+extern char *pm_encoder_text(const PmEncoder *encoder, int column);
+
 #endif							/* PM_FRAME_H */

@@ -14,6 +14,7 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "utils/jsonb.h"
 
 #include "pm_model.h"
 
@@ -76,6 +77,10 @@ extern char *pm_model_id_string(const PmModel *model);
  * which tells its schema.
  */
 extern Datum pm_registry_find(Oid function, const char *name);
+
+/* A section that holds a JSON object; an ERROR where it does not. */
+extern Jsonb *pm_model_json(PmContext *ctx, const PmModel *model,
+							const char *name);
 
 /* The writer's sections as a bytea, with "meta" and "run" already added. */
 extern bytea *pm_model_to_bytea(const PmModelWriter *writer);

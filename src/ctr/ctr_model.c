@@ -255,6 +255,10 @@ pm_ctr_model_open(PmContext *ctx, const PmModel *container, void **result)
 			return pm_corrupt(ctx, "one of its scalars is not finite");
 	if (!(model->scalars[CTR_NEGATIVE_RATE] > 0))
 		return pm_corrupt(ctx, "its rate of negatives is not positive");
+	if (model->scalars[CTR_CALIBRATION] != CTR_UNCALIBRATED &&
+		model->scalars[CTR_CALIBRATION] != CTR_PLATT &&
+		model->scalars[CTR_CALIBRATION] != CTR_ISOTONIC)
+		return pm_corrupt(ctx, "its calibration is unknown");
 	model->intercept = model->scalars[CTR_INTERCEPT];
 	PM_TRY(pm_model_section(ctx, container, "log", PM_SECTION_FLOAT64, -1, CTR_LOG_COLUMNS, &section));
 	model->log = section->data;
@@ -319,26 +323,28 @@ pm_ctr_model_logit(const CtrModel *model, const PmCtrEntry *entries,
 }
 
 double
-pm_ctr_model_probability(const CtrModel *model, double logit)
+pm_ctr_model_calibrated(const CtrModel *model, double logit)
 {
-	double		rate = model->scalars[CTR_NEGATIVE_RATE];
-	double		probability;
-
 	switch ((CtrCalibration) model->scalars[CTR_CALIBRATION])
 	{
 		case CTR_PLATT:
-			probability = pm_sigmoid(model->scalars[CTR_PLATT_SLOPE] * logit +
-									 model->scalars[CTR_PLATT_SHIFT]);
-			break;
+			return pm_sigmoid(model->scalars[CTR_PLATT_SLOPE] * logit +
+							  model->scalars[CTR_PLATT_SHIFT]);
 		case CTR_ISOTONIC:
-			probability = pm_isotonic_apply(logit, model->isotonic_count,
-											model->isotonic_thresholds,
-											model->isotonic_values);
-			break;
+			return pm_isotonic_apply(logit, model->isotonic_count,
+									 model->isotonic_thresholds,
+									 model->isotonic_values);
 		default:
-			probability = pm_sigmoid(logit);
-			break;
+			return pm_sigmoid(logit);
 	}
+}
+
+double
+pm_ctr_model_probability(const CtrModel *model, double logit)
+{
+	double		rate = model->scalars[CTR_NEGATIVE_RATE];
+	double		probability = pm_ctr_model_calibrated(model, logit);
+
 	return rate == 1 ? probability : probability * rate / (probability * rate + (1 - probability));
 }
 

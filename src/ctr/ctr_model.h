@@ -10,7 +10,8 @@
  *		isotonic	float64, thresholds and values; with that calibration
  *
  *		logistic	coefficients float64; std_errors float64, intercept first
- *					(NAN where there is none), of an unpenalised fit
+ *					and of the columns as they are (NAN where there is none),
+ *					of an unpenalised fit
  *		ftrl		slots int32, states float32 (z and n): those in use
  *		fm, fwfm	linear, factors, pairs (fwfm) float32; steps int64; moments1
  *					(adam), moments2 float32
@@ -92,6 +93,9 @@ extern size_t pm_ctr_scratch_size(const CtrModel *model, int entries);
 extern double pm_ctr_model_logit(const CtrModel *model,
 								 const PmCtrEntry *entries, int count,
 								 float *scratch);
+
+/* What calibration makes of a logit: the probability among the rows in training. */
+extern double pm_ctr_model_calibrated(const CtrModel *model, double logit);
 
 /* The probability that a logit stands for: calibrated, then corrected for
  * negatives that were left out of training. */

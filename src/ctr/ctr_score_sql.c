@@ -70,8 +70,8 @@ pm_ctr_scorer_logit(CtrScorer *scorer)
 	return pm_ctr_model_logit(scorer->model, scorer->entries, count, scorer->scratch);
 }
 
-static CtrScorer *
-scorer_of(PmCachedModel *cached)
+CtrScorer *
+pm_ctr_cached_scorer(PmCachedModel *cached)
 {
 	if (cached->extra == NULL)
 		cached->extra = pm_ctr_scorer(cached->memory, cached->opened);
@@ -95,6 +95,19 @@ read_record(void *argument)
 											  guarded->scorer->row);
 }
 
+bool
+pm_ctr_scorer_read(PmCachedModel *cached, CtrScorer *scorer,
+				   HeapTupleHeader record)
+{
+	Guarded		guarded = {scorer, record, false};
+
+	if (pm_encoder_may_call(scorer->encoder))
+		pm_model_guard(cached, read_record, &guarded);
+	else
+		read_record(&guarded);
+	return guarded.found;
+}
+
 PM_FUNCTION(pm_predict_ctr);
 
 /* pm_predict_ctr(model, features record) → float8; NULL for no data */
@@ -103,14 +116,9 @@ pm_predict_ctr(PG_FUNCTION_ARGS)
 {
 	HeapTupleHeader record = PG_GETARG_HEAPTUPLEHEADER(1);
 	PmCachedModel *cached = pm_model_cached(fcinfo, 0, &pm_ctr_kind);
-	CtrScorer  *scorer = scorer_of(cached);
-	Guarded		guarded = {scorer, record, false};
+	CtrScorer  *scorer = pm_ctr_cached_scorer(cached);
 
-	if (pm_encoder_may_call(scorer->encoder))
-		pm_model_guard(cached, read_record, &guarded);
-	else
-		read_record(&guarded);
-	if (!guarded.found)
+	if (!pm_ctr_scorer_read(cached, scorer, record))
 		PG_RETURN_NULL();
 	PG_RETURN_FLOAT8(pm_ctr_model_probability(scorer->model, pm_ctr_scorer_logit(scorer)));
 }

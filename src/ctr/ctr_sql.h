@@ -194,6 +194,13 @@ extern CtrClassWeights pm_ctr_class_weights(const CtrCall *call,
 extern void pm_ctr_check_classes(const CtrTraining *training,
 								 double negatives, double positives);
 
+/* ---- names ------------------------------------------------------------ */
+
+/* A part's name and an index's, palloc'd; an ERROR where they are no text. */
+extern char *pm_ctr_part_text(const CtrModel *model, const CtrPart *part);
+extern char *pm_ctr_index_text(const CtrModel *model, const CtrPart *part,
+							   int32_t index);
+
 /* ---- scoring ---------------------------------------------------------- */
 
 /* What a scorer keeps beside a model. */
@@ -217,6 +224,13 @@ extern CtrScorer *pm_ctr_scorer(MemoryContext memory, const CtrModel *model);
  */
 extern int	pm_ctr_bind_columns(CtrScorer *scorer, const PmSource *source,
 								int *columns);
+
+/* The scorer of a cached model, kept with it. */
+extern CtrScorer *pm_ctr_cached_scorer(PmCachedModel *cached);
+
+/* A record into scorer->row; false where every feature is NULL. */
+extern bool pm_ctr_scorer_read(PmCachedModel *cached, CtrScorer *scorer,
+							   HeapTupleHeader record);
 
 /* The nonzeros of scorer->row, in scorer->entries. */
 extern int	pm_ctr_scorer_entries(CtrScorer *scorer);

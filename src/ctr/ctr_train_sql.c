@@ -193,6 +193,28 @@ sum_classes(const PmCtrRows *rows, double sums[2])
 
 /* ---- the fit ---------------------------------------------------------- */
 
+/*
+ * What a number's coefficient adds to the intercept of the column as it is:
+ * (x - shift) scale b = x scale b - shift scale b.
+ */
+static double *
+shifts(const CtrTraining *training)
+{
+	const CtrLayout *layout = &training->model.layout;
+	double	   *contrast;
+
+	pm_host_check(training->ctx, pm_alloc_zero(training->ctx, "the fit", layout->coefficient_count,
+											   sizeof(double), &contrast));
+	for (int i = 0; i < layout->part_count; i++)
+	{
+		const CtrPart *part = &layout->parts[i];
+
+		for (int32_t j = 0; part->kind == CTR_NUMBER && j < part->size; j++)
+			contrast[part->first + j] = -part->shift[j] * part->scale[j];
+	}
+	return contrast;
+}
+
 static void
 fit_logistic(CtrTraining *training, const PmCtrRows *rows,
 			 const PmCtrRows *held_out)
@@ -208,6 +230,7 @@ fit_logistic(CtrTraining *training, const PmCtrRows *rows,
 	options.max_iter = call->max_iter;
 	options.tol = call->tol;
 	options.standard_errors = call->l1 == 0 && call->l2 == 0;
+	options.contrast = options.standard_errors ? shifts(training) : NULL;
 	options.start = training->previous != NULL ? pm_ctr_moved_start(training) : NULL;
 	pm_host_check(training->ctx, pm_logistic_fit(training->ctx, rows, held_out, &options,
 												 &training->log, &fit));

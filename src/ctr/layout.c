@@ -311,6 +311,13 @@ hash_index(const CtrLayout *layout, const CtrPart *part, uint64_t token)
 					  (64 - layout->hash_bits));
 }
 
+int32_t
+pm_ctr_hashed_place(const CtrLayout *layout, const CtrPart *part,
+					int32_t index)
+{
+	return hash_index(layout, part, index == part->null ? NULL_TOKEN : (uint64_t) index);
+}
+
 /* ---- one row ---------------------------------------------------------- */
 
 static inline void

@@ -199,6 +199,13 @@ extern int	pm_ctr_layout_entries(const CtrLayout *layout, const PmRow *row,
 extern int32_t pm_ctr_part_index(const CtrLayout *layout, const CtrPart *part,
 							  const float *dense, const int32_t *codes);
 
+/*
+ * The coefficient of a part of a hashed layout: of element j of a NUMBER, of a
+ * MISSING's flag, of a weekday, an hour or a quantile's bin.
+ */
+extern int32_t pm_ctr_hashed_place(const CtrLayout *layout, const CtrPart *part,
+								   int32_t index);
+
 /* The combination of a cross's members in a row; not of a hashed layout. */
 extern uint64_t pm_ctr_cross_key(const CtrLayout *layout, const CtrPart *part,
 								 const float *dense, const int32_t *codes);

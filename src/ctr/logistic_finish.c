@@ -108,20 +108,29 @@ pm_logistic_is_separating(PmContext *ctx, LogisticPass *pass,
 
 /* ---- standard errors ---------------------------------------------------- */
 
-/* The intercept's part of a direction, for columns that are not centred. */
+/* What a centred column's coefficient adds to the intercept that is told. */
+static inline double
+intercept_share(const LogisticRun *run, int32_t j)
+{
+	const double *contrast = run->options->contrast;
+
+	return (contrast != NULL ? contrast[j] : 0) - run->data->centre[j];
+}
+
+/* The intercept's part of a direction. */
 static double
 intercept_part(const LogisticRun *run, const double *direction)
 {
 	double		part = direction[0];
 
 	for (int32_t j = 0; j < run->data->p; j++)
-		part -= direction[1 + j] * run->data->centre[j];
+		part += direction[1 + j] * intercept_share(run, j);
 	return part;
 }
 
 /*
- * The variance of the intercept c'b, c = (1, -centre) over columns in units
- * of `divisor`, is c'H^-1 c = |L^-1 c|^2.
+ * The variance of the intercept c'b, c = (1, contrast - centre) over columns
+ * in units of `divisor`, is c'H^-1 c = |L^-1 c|^2.
  */
 static double
 intercept_variance(const LogisticRun *run, double *scratch)
@@ -131,7 +140,7 @@ intercept_variance(const LogisticRun *run, double *scratch)
 
 	scratch[0] = 1 / run->divisor[0];
 	for (int j = 1; j < n; j++)
-		scratch[j] = run->dropped[j] ? 0 : -run->data->centre[j - 1] / run->divisor[j];
+		scratch[j] = run->dropped[j] ? 0 : intercept_share(run, j - 1) / run->divisor[j];
 	pm_cholesky_half_solve(n, run->matrix, run->dropped, scratch);
 	for (int j = 0; j < n; j++)
 		sum += scratch[j] * scratch[j];

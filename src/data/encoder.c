@@ -7,6 +7,7 @@
 #include <math.h>
 
 #include "catalog/pg_type.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 #include "pm_frame.h"
@@ -475,4 +476,16 @@ pm_encoder_record_values(PmEncoder *encoder, HeapTupleHeader record,
 {
 	read_record(encoder, record);
 	return pm_encoder_values(encoder, encoder->values, encoder->nulls, row);
+}
+
+char *
+pm_encoder_text(const PmEncoder *encoder, int column)
+{
+	Oid			output;
+	bool		is_varlena;
+
+	if (encoder->nulls[column])
+		return NULL;
+	getTypeOutputInfo(encoder->reader->fields[column].type, &output, &is_varlena);
+	return OidOutputFunctionCall(output, encoder->values[column]);
 }

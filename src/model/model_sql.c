@@ -250,14 +250,10 @@ parse_json(const PmSection *section)
 	return value;
 }
 
-/* The top-level keys of a JSON section. */
-static void
-put_json(PmContext *ctx, PmRows *rows, const PmModel *model,
-		 const char *name)
+Jsonb *
+pm_model_json(PmContext *ctx, const PmModel *model, const char *name)
 {
 	const PmSection *section;
-	JsonbIterator *iterator;
-	JsonbValue	value;
 	Jsonb	   *object;
 
 	pm_host_check(ctx, pm_model_section(ctx, model, name, PM_SECTION_JSON, -1,
@@ -268,7 +264,18 @@ put_json(PmContext *ctx, PmRows *rows, const PmModel *model,
 				(errcode(ERRCODE_DATA_EXCEPTION),
 				 errmsg("model is corrupt: its section \"%s\" is no JSON object",
 						name)));
-	iterator = JsonbIteratorInit(&object->root);
+	return object;
+}
+
+/* The top-level keys of a JSON section. */
+static void
+put_json(PmContext *ctx, PmRows *rows, const PmModel *model,
+		 const char *name)
+{
+	Jsonb	   *object = pm_model_json(ctx, model, name);
+	JsonbIterator *iterator = JsonbIteratorInit(&object->root);
+	JsonbValue	value;
+
 	JsonbIteratorNext(&iterator, &value, true);
 	while (JsonbIteratorNext(&iterator, &value, true) == WJB_KEY)
 	{
@@ -290,6 +297,7 @@ pm_model_info(PG_FUNCTION_ARGS)
 	PmCachedModel model;
 
 	pm_model_open_argument(fcinfo, 0, NULL, ctx, &model);
+	put_text(&rows, "kind", model.model->kind);
 	put_text(&rows, "id", pm_model_id_string(model.model));
 	put_text(&rows, "format_version", psprintf("%u", model.model->format));
 	put_text(&rows, "size_bytes", psprintf("%llu", (unsigned long long) model.model->size));

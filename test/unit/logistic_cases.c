@@ -278,7 +278,8 @@ case_element(const PmCtrRows *rows, int64_t i, int32_t j)
 PmLogisticOptions
 case_options(double l1, double l2, PmLogisticSolver solver)
 {
-	PmLogisticOptions options = {l1, l2, solver, 1000, 1e-10, true, NULL};
+	PmLogisticOptions options = {.l1 = l1,.l2 = l2,.solver = solver,.max_iter = 1000,
+		.tol = 1e-10,.standard_errors = true};
 
 	return options;
 }

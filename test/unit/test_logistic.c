@@ -147,6 +147,7 @@ table_of_two(void)
 	CtrCase    *rows = case_new(80, false);
 	PmLogisticOptions options = case_options(0, 0, PM_LOGISTIC_AUTO);
 	PmLogisticFit fit;
+	static const double contrast[3] = {0, 1, 0};
 	PmContext	ctx;
 	int			i = 0;
 
@@ -172,6 +173,12 @@ table_of_two(void)
 		CHECK_CLOSE(fit.std_errors[code],
 					sqrt(1.0 / row[0] + 1.0 / row[1] + 1.0 / 30 + 1.0 / 10), 1e-12, 0);
 	}
+	pm_arena_destroy(ctx.arena);
+
+	/* with its coefficient added the intercept is the log odds of a category */
+	options.contrast = contrast;
+	FIT(rows, &options, &fit);
+	CHECK_CLOSE(fit.intercept_std_err, sqrt(1.0 / table[1][0] + 1.0 / table[1][1]), 1e-12, 0);
 	pm_arena_destroy(ctx.arena);
 	case_free(rows);
 }
