@@ -191,8 +191,8 @@ typedef struct PmFmOptions
 	int			factors;
 	PmFmOptimizer optimizer;
 	double		learning_rate;
-	double		l2;				/* on w and v, added to the mean loss of a
-								 * batch as l2/2 |.|^2 */
+	double		l2;				/* on all of w and v, added to the mean loss
+								 * of each batch as l2/2 |.|^2 */
 	double		init_scale;		/* deviation of the initial v */
 	int			epochs;
 	int			batch_size;
@@ -201,6 +201,17 @@ typedef struct PmFmOptions
 								 * weights of the best epoch are kept */
 	int			patience;		/* epochs without a better one */
 } PmFmOptions;
+
+/*
+ * Every batch is a step of every coefficient, as in a framework that keeps the
+ * gradient of the whole table (what published results are made with): one
+ * without rows in the batch has the penalty's gradient, and Adam's momentum
+ * goes on.  Steps that a coefficient misses are made up for when a row needs
+ * it: up to 4 exactly, more in strides that are close to exact.
+ *
+ * Adam is of Kingma and Ba 2015 with beta 0.9 and 0.999, epsilon 1e-8, bias
+ * corrected; AdaGrad of Duchi et al. 2011, epsilon 1e-10.
+ */
 
 /* Weights and the optimiser's state, which a later training goes on from. */
 typedef struct PmFm
@@ -229,17 +240,28 @@ typedef struct PmFm
 /* Number of elements of PmFm.first and second. */
 extern size_t pm_fm_state_size(const PmFm *fm);
 
-/* Fresh weights; all arrays are from the arena. */
+/*
+ * Fresh weights: the intercept is the base rate's logit, linear weights are 0,
+ * factors normal, pairs 1.  All arrays are from the arena.
+ */
 extern PmStatus pm_fm_init(PmContext *ctx, const PmCtrRows *rows,
 						   const PmFmOptions *options, PmFm *fm);
 
 /*
- * Train further.  eval may be NULL.  Results depend on rows, options and the
- * state of fm alone, not on the number of threads.
+ * Train further, each epoch in an order of its own that depends on seed and
+ * fm->steps: so 2 epochs and 3 from where these ended are the same as 5.
+ * Sizes, field_weighted and the optimizer are the model's, not the options'.
+ * eval may be NULL.  Results depend on rows, options and the state of fm
+ * alone, not on the number of threads.  The arrays that fm came with are left
+ * as they are; those it gets are from the arena.  PM_INVALID where the weights
+ * do not stay finite.
  */
 extern PmStatus pm_fm_fit(PmContext *ctx, const PmCtrRows *rows,
 						  const PmCtrRows *eval, const PmFmOptions *options,
 						  PmFm *fm, PmCtrLog *log);
+
+/* Give a model's arrays back early, where they are from the arena. */
+extern void pm_fm_release(PmContext *ctx, PmFm *fm);
 
 /* Logits of all rows. */
 extern PmStatus pm_fm_logits(PmContext *ctx, const PmCtrRows *rows,

@@ -1,0 +1,347 @@
+/*
+ * fm_step.c
+ *		Factorisation machines: the steps of Adam and AdaGrad.
+ *
+ * Every coefficient takes every step, as it does in a framework that keeps
+ * the gradient of the whole table: without rows in the batch its gradient is
+ * the penalty's, and Adam's momentum goes on.  But it is brought up to date
+ * only when rows need it, and at an epoch's end.  The first EXACT of the steps
+ * it missed are taken one by one, the others in strides of 2, 4, ..., over
+ * which the penalty's gradient counts as that of the weight at the end.
+ */
+#include "fm.h"
+
+#include <math.h>
+#include <string.h>
+
+#define LOAD(address) ((FmVector) *(const FmStored *) (address))
+#define STORE(address, vector) (*(FmStored *) (address) = (FmStored) (vector))
+
+#define BETA1 0.9
+#define BETA2 0.999
+#define ADAM_EPSILON 1e-8f
+#define ADAGRAD_EPSILON 1e-10f
+
+/* Missed steps that are taken one by one. */
+#define EXACT 4
+
+typedef int32_t FmIntegers __attribute__((vector_size(4 * FM_LANES)));
+
+/* ---- arithmetic --------------------------------------------------------- */
+
+/*
+ * Square root of numbers from 0 on, to the last digit or two.  The compiler's
+ * own would not become a vector's: sqrtf() may set errno.
+ */
+PM_INLINE void
+root_of(const FmVector *argument, FmVector *result)
+{
+	FmVector	x = *argument;
+	FmVector	y = (FmVector) (0x5f3759df - ((FmIntegers) x >> 1));
+
+	y *= 1.5f - 0.5f * x * y * y;
+	y *= 1.5f - 0.5f * x * y * y;
+	y *= 1.5f - 0.5f * x * y * y;
+	*result = x * y;
+}
+
+/* One step of Adam. */
+PM_INLINE void
+adam(FmVector *w, FmVector *first, FmVector *second, const FmVector *gradient,
+	 float rate, float scale)
+{
+	FmVector	g = *gradient;
+	FmVector	root;
+
+	*first = (float) BETA1 * *first + (float) (1 - BETA1) * g;
+	*second = (float) BETA2 * *second + (float) (1 - BETA2) * (g * g);
+	root_of(second, &root);
+	*w -= rate * *first / (scale * root + ADAM_EPSILON);
+}
+
+/* 2^p steps of Adam with the penalty's gradient; implicit, so it is stable. */
+PM_INLINE void
+adam_stride(const FmStepper *stepper, FmVector *w, FmVector *first,
+			FmVector *second, int p, float rate, float scale)
+{
+	float		l2 = stepper->l2;
+	float		sum1 = stepper->sum1[p];
+	float		half2 = stepper->half2[p];
+	FmVector	before = *w;
+	FmVector	g = l2 * before;
+	FmVector	root;
+	FmVector	after;
+
+	root = half2 * *second + (1 - half2) * (g * g);
+	root_of(&root, &root);
+	root = rate / (scale * root + ADAM_EPSILON);
+	after = (before - root * *first * sum1) /
+		(1.0f + root * (l2 * ((float) (1 << p) - sum1)));
+	g = (0.5f * l2) * (before + after);
+	*first = stepper->power1[p] * *first + (1 - stepper->power1[p]) * l2 * after;
+	*second = stepper->power2[p] * *second + (1 - stepper->power2[p]) * (g * g);
+	*w = after;
+}
+
+/* One step of AdaGrad. */
+PM_INLINE void
+adagrad(FmVector *w, FmVector *squares, const FmVector *gradient, float rate)
+{
+	FmVector	root;
+
+	*squares += *gradient * *gradient;
+	root_of(squares, &root);
+	*w -= rate * *gradient / (root + ADAGRAD_EPSILON);
+}
+
+/* 2^p steps of AdaGrad with the penalty's gradient. */
+PM_INLINE void
+adagrad_stride(const FmStepper *stepper, FmVector *w, FmVector *squares, int p)
+{
+	float		l2 = stepper->l2;
+	float		steps = (float) (1 << p);
+	FmVector	g = l2 * *w;
+	FmVector	root;
+	FmVector	after;
+
+	root = *squares + (0.5f * steps) * (g * g);
+	root_of(&root, &root);
+	after = *w / (1.0f + (stepper->learning_rate * l2 * steps) / (root + ADAGRAD_EPSILON));
+	g = (0.5f * l2) * (*w + after);
+	*squares += steps * (g * g);
+	*w = after;
+}
+
+/* ---- coefficients ------------------------------------------------------- */
+
+/* A vector of a coefficient from step `seen` to step `step`. */
+PM_INLINE void
+catch_up_adam(const FmStepper *stepper, float *row, float *state, int width,
+			  int32_t seen, int32_t step)
+{
+	FmVector	w = LOAD(row);
+	FmVector	first = LOAD(state);
+	FmVector	second = LOAD(state + width);
+	int32_t		exact = step - seen < EXACT ? step : seen + EXACT;
+	int			p = 1;
+
+	for (; seen < exact; seen++)
+	{
+		FmVector	g = stepper->l2 * w;
+
+		adam(&w, &first, &second, &g, stepper->rates[seen + 1], stepper->scales[seen + 1]);
+	}
+	for (; seen < step; p = p + 1 < FM_STRIDES ? p + 1 : p)
+	{
+		int32_t		middle;
+
+		while (1 << p > step - seen)
+			p--;
+		middle = seen + 1 + (1 << p) / 2;
+		if (middle > step)
+			middle = step;
+		adam_stride(stepper, &w, &first, &second, p, stepper->rates[middle],
+					stepper->scales[middle]);
+		seen += 1 << p;
+	}
+	STORE(row, w);
+	STORE(state, first);
+	STORE(state + width, second);
+}
+
+/* The same for AdaGrad, which stands still without a penalty. */
+PM_INLINE void
+catch_up_adagrad(const FmStepper *stepper, float *row, float *state,
+				 int32_t steps)
+{
+	FmVector	w = LOAD(row);
+	FmVector	squares = LOAD(state);
+	int32_t		exact = steps < EXACT ? steps : EXACT;
+	int			p = 1;
+
+	for (int32_t k = 0; k < exact; k++)
+	{
+		FmVector	g = stepper->l2 * w;
+
+		adagrad(&w, &squares, &g, stepper->learning_rate);
+	}
+	for (int32_t left = steps - exact; left > 0; p = p + 1 < FM_STRIDES ? p + 1 : p)
+	{
+		while (1 << p > left)
+			p--;
+		adagrad_stride(stepper, &w, &squares, p);
+		left -= 1 << p;
+	}
+	STORE(row, w);
+	STORE(state, squares);
+}
+
+PM_INLINE void
+catch_up_body(const FmStepper *stepper, FmTable *table, int32_t *seen,
+			  int32_t first, const int32_t *list, int32_t count, int32_t step)
+{
+	int			width = table->width;
+	bool		still = table->optimizer == PM_FM_ADAGRAD && stepper->l2 == 0;
+
+	for (int32_t k = 0; k < count; k++)
+	{
+		int32_t		c = first + (list != NULL ? list[k] : k);
+		float	   *row = table->rows + (size_t) c * width;
+		float	   *state = table->state + (size_t) c * table->state_width;
+
+		if (seen[c] < step && !still)
+			for (int d = 0; d < width; d += FM_LANES)
+			{
+				if (table->optimizer == PM_FM_ADAM)
+					catch_up_adam(stepper, row + d, state + d, width, seen[c], step);
+				else
+					catch_up_adagrad(stepper, row + d, state + d, step - seen[c]);
+			}
+		seen[c] = step;
+	}
+}
+
+PM_CLONES(catch_up,
+		  (const FmStepper *stepper, FmTable *table, int32_t *seen,
+		   int32_t first, const int32_t *list, int32_t count, int32_t step),
+		  (stepper, table, seen, first, list, count, step));
+
+void
+pm_fm_catch_up(const FmStepper *stepper, FmTable *table, int32_t *seen,
+			   int32_t first, const int32_t *list, int32_t count, int32_t step)
+{
+	catch_up(stepper, table, seen, first, list, count, step);
+}
+
+PM_INLINE void
+take_step_body(const FmStepper *stepper, FmTable *table, int32_t *seen,
+		  int32_t first, const int32_t *list, int32_t count,
+		  const float *grad, const float *squares, float inverse_weight,
+		  int32_t step)
+{
+	int			width = table->width;
+	float		rate = stepper->rates[step];
+	float		scale = stepper->scales[step];
+
+	for (int32_t k = 0; k < count; k++)
+	{
+		int32_t		c = first + list[k];
+		float	   *row = table->rows + (size_t) c * width;
+		float	   *state = table->state + (size_t) c * table->state_width;
+		const float *sums = grad + (size_t) k * width;
+
+		/* of a category, the sum of residuals is in the linear weight's place */
+		float		own = table->field_weighted ? 0 :
+			squares != NULL ? squares[k] : sums[table->factors];
+
+		for (int d = 0; d < width; d += FM_LANES)
+		{
+			FmVector	w = LOAD(row + d);
+			FmVector	state1 = LOAD(state + d);
+			FmVector	g = (LOAD(sums + d) - own * LOAD(table->mask + d) * w) *
+				inverse_weight + stepper->l2 * w;
+
+			if (table->optimizer == PM_FM_ADAM)
+			{
+				FmVector	state2 = LOAD(state + width + d);
+
+				adam(&w, &state1, &state2, &g, rate, scale);
+				STORE(state + width + d, state2);
+			}
+			else
+				adagrad(&w, &state1, &g, rate);
+			STORE(state + d, state1);
+			STORE(row + d, w);
+		}
+		seen[c] = step;
+	}
+}
+
+PM_CLONES(take_step,
+		  (const FmStepper *stepper, FmTable *table, int32_t *seen,
+		   int32_t first, const int32_t *list, int32_t count,
+		   const float *grad, const float *squares, float inverse_weight,
+		   int32_t step),
+		  (stepper, table, seen, first, list, count, grad, squares,
+		   inverse_weight, step));
+
+void
+pm_fm_step(const FmStepper *stepper, FmTable *table, int32_t *seen,
+		   int32_t first, const int32_t *list, int32_t count,
+		   const float *grad, const float *squares, float inverse_weight,
+		   int32_t step)
+{
+	take_step(stepper, table, seen, first, list, count, grad, squares,
+			  inverse_weight, step);
+}
+
+void
+pm_fm_step_number(const FmStepper *stepper, float *value, float *first,
+				  float *second, float gradient, int32_t step)
+{
+	if (stepper->optimizer == PM_FM_ADAM)
+	{
+		*first = (float) BETA1 * *first + (float) (1 - BETA1) * gradient;
+		*second = (float) BETA2 * *second + (float) (1 - BETA2) * (gradient * gradient);
+		*value -= stepper->rates[step] * *first /
+			(stepper->scales[step] * sqrtf(*second) + ADAM_EPSILON);
+	}
+	else
+	{
+		*second += gradient * gradient;
+		*value -= stepper->learning_rate * gradient / (sqrtf(*second) + ADAGRAD_EPSILON);
+	}
+}
+
+/* ---- the optimiser ------------------------------------------------------ */
+
+PmStatus
+pm_fm_stepper_open(PmContext *ctx, const PmFmOptions *options,
+				   PmFmOptimizer optimizer, int64_t steps, FmStepper *stepper)
+{
+	memset(stepper, 0, sizeof(*stepper));
+	stepper->optimizer = optimizer;
+	stepper->learning_rate = (float) options->learning_rate;
+	stepper->l2 = (float) options->l2;
+	for (int p = 0; p < FM_STRIDES; p++)
+	{
+		double		h = (double) (1 << p);
+
+		stepper->power1[p] = (float) pow(BETA1, h);
+		stepper->power2[p] = (float) pow(BETA2, h);
+		stepper->half2[p] = (float) pow(BETA2, h / 2);
+		stepper->sum1[p] = (float) (BETA1 * (1 - pow(BETA1, h)) / (1 - BETA1));
+	}
+	PM_TRY(pm_alloc(ctx, "rates of the steps", (size_t) steps + 1, sizeof(float),
+					&stepper->rates));
+	return pm_alloc(ctx, "rates of the steps", (size_t) steps + 1, sizeof(float),
+					&stepper->scales);
+}
+
+void
+pm_fm_stepper_close(PmContext *ctx, FmStepper *stepper)
+{
+	pm_release(ctx, stepper->rates);
+	pm_release(ctx, stepper->scales);
+	memset(stepper, 0, sizeof(*stepper));
+}
+
+void
+pm_fm_stepper_begin(FmStepper *stepper, int64_t first_step, int64_t steps)
+{
+	stepper->first_step = first_step;
+	for (int64_t k = 0; k <= steps; k++)
+	{
+		double		t = (double) (first_step + k);
+
+		if (stepper->optimizer == PM_FM_ADAGRAD || k == 0)
+		{
+			stepper->rates[k] = stepper->learning_rate;
+			stepper->scales[k] = 1;
+			continue;
+		}
+		/* 1 - beta^t, by expm1 for the sake of its first digits */
+		stepper->rates[k] = (float) (stepper->learning_rate / -expm1(t * log(BETA1)));
+		stepper->scales[k] = (float) (1 / sqrt(-expm1(t * log(BETA2))));
+	}
+}
