@@ -35,7 +35,8 @@ PG_CONFIG ?= pg_config
 OPTFLAGS ?=
 NVCC ?= $(shell command -v nvcc 2>/dev/null)
 
-CAPABILITIES = segment ctr
+# src/ctr is built by test/unit; it joins these with its SQL functions.
+CAPABILITIES = segment metrics
 MODULE_big = precmkt
 OBJS = $(patsubst %.c,%.o,src/precmkt.c $(wildcard src/numeric/*.c src/host/*.c src/data/*.c \
 	src/model/*.c $(CAPABILITIES:%=src/%/*.c)) src/device/device.c)

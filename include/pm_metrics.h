@@ -38,6 +38,12 @@ extern PmStatus pm_metrics_gauc(PmContext *ctx, int64_t n, const float *scores,
 /* log(1 + exp(-y z)) with y = -1 or 1, without overflow or cancellation. */
 extern double pm_log_loss_of_logit(double logit, bool label);
 
+/*
+ * The same of a probability, which is kept away from 0 and 1 by DBL_EPSILON,
+ * as scikit-learn does: certain and wrong costs 36.04, not infinity.
+ */
+extern double pm_log_loss_of_probability(double probability, bool label);
+
 /* 1 / (1 + exp(-z)) */
 extern double pm_sigmoid(double logit);
 

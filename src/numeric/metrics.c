@@ -4,13 +4,14 @@
  */
 #include "pm_metrics.h"
 
+#include <float.h>
 #include <math.h>
 
 #include "pm_ranking.h"
 
 #define CHECK_ROWS (1 << 20)
 #define ECE_BINS 10
-#define CLIP 1e-15				/* as scikit-learn clips probabilities */
+#define CLIP DBL_EPSILON		/* as scikit-learn clips probabilities */
 
 static inline double
 weight_of(const float *weights, int64_t i)
@@ -32,6 +33,12 @@ pm_log_loss_of_logit(double logit, bool label)
 	double		margin = label ? logit : -logit;
 
 	return margin >= 0 ? log1p(exp(-margin)) : log1p(exp(margin)) - margin;
+}
+
+double
+pm_log_loss_of_probability(double probability, bool label)
+{
+	return label ? -log(fmax(probability, CLIP)) : -log1p(-fmin(probability, 1 - CLIP));
 }
 
 double
@@ -172,13 +179,12 @@ typedef struct Sums
 static void
 add_row(Sums *sums, double p, bool label, double weight, double threshold)
 {
-	double		clipped = p < CLIP ? CLIP : p > 1 - CLIP ? 1 - CLIP : p;
 	int			bin = p >= 1 ? ECE_BINS - 1 : (int) (p * ECE_BINS);
 
 	sums->weight += weight;
 	sums->label += weight * label;
 	sums->prediction += weight * p;
-	sums->loss -= weight * (label ? log(clipped) : log1p(-clipped));
+	sums->loss += weight * pm_log_loss_of_probability(p, label);
 	sums->square += weight * (p - label) * (p - label);
 	sums->table[label][p >= threshold] += weight;
 	sums->bins[bin][0] += weight;

@@ -5,6 +5,7 @@
  */
 #include "pm_metrics.h"
 
+#include <float.h>
 #include <stdlib.h>
 
 #include "pm_rng.h"
@@ -102,6 +103,21 @@ auc_of_few(void)
 	CHECK(isnan(auc));
 }
 
+/* Doubles that are one float are not tied. */
+static void
+auc_of_close_doubles(void)
+{
+	static const double scores[] = {0.5, 0.5 + 1e-15, 0.5 + 2e-15};
+	static const uint8_t labels[] = {0, 1, 1};
+	double		auc;
+	PmBinaryMetrics metrics;
+
+	CHECK(pm_metrics_auc_double(&context, 3, scores, labels, NULL, &auc) == PM_OK);
+	CHECK(auc == 1);
+	CHECK(pm_metrics_binary(&context, 3, scores, labels, NULL, 0.5, &metrics) == PM_OK);
+	CHECK(metrics.auc == 1);
+}
+
 static void
 losses_of_logits(void)
 {
@@ -161,7 +177,8 @@ certain_and_wrong(void)
 	PmBinaryMetrics metrics;
 
 	CHECK(pm_metrics_binary(&context, 2, p, labels, NULL, 0.5, &metrics) == PM_OK);
-	CHECK(fabs(metrics.log_loss + log(1e-15)) < 0.1);
+	CHECK(fabs(metrics.log_loss + log(DBL_EPSILON)) < 1e-12);
+	CHECK(pm_log_loss_of_probability(1, true) == 0 && pm_log_loss_of_probability(0, false) == 0);
 	CHECK(metrics.auc == 0 && metrics.accuracy == 0 && metrics.brier == 1);
 }
 
@@ -171,6 +188,7 @@ main(void)
 	context.arena = pm_arena_create(&pm_malloc_allocator, 0);
 	TEST(auc_of_all_pairs);
 	TEST(auc_of_few);
+	TEST(auc_of_close_doubles);
 	TEST(losses_of_logits);
 	TEST(metrics_of_probabilities);
 	TEST(certain_and_wrong);
