@@ -35,8 +35,7 @@ PG_CONFIG ?= pg_config
 OPTFLAGS ?=
 NVCC ?= $(shell command -v nvcc 2>/dev/null)
 
-# src/ctr is built by test/unit; it joins these with its SQL functions.
-CAPABILITIES = segment metrics
+CAPABILITIES = segment ctr metrics
 MODULE_big = precmkt
 OBJS = $(patsubst %.c,%.o,src/precmkt.c $(wildcard src/numeric/*.c src/host/*.c src/data/*.c \
 	src/model/*.c $(CAPABILITIES:%=src/%/*.c)) src/device/device.c)

@@ -267,9 +267,12 @@ extern void pm_fm_release(PmContext *ctx, PmFm *fm);
 extern PmStatus pm_fm_logits(PmContext *ctx, const PmCtrRows *rows,
 							 const PmFm *fm, float *logits);
 
-/* The logit of one row; scratch holds field_count * factors floats. */
+/*
+ * The logit of one row, in double so that it is the sum of its contributions;
+ * scratch holds field_count * factors of them.
+ */
 extern double pm_fm_logit(const PmFm *fm, const PmCtrEntry *entries, int count,
-						  float *scratch);
+						  double *scratch);
 
 /*
  * What each entry adds to the logit: its linear term and half of each pair

@@ -168,4 +168,3 @@ CREATE FUNCTION pm_predict_ctr_rows(
 	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL UNSAFE COST 100000 ROWS 100000;
 COMMENT ON FUNCTION pm_predict_ctr_rows(text, regclass, name, uuid) IS
 	'pm_predict_ctr_rows with uuid ids: id_type => NULL::uuid.';
-

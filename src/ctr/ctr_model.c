@@ -292,9 +292,9 @@ pm_ctr_scratch_size(const CtrModel *model, int entries)
 	{
 		case CTR_FM:
 		case CTR_FWFM:
-			return (size_t) model->fm.field_count * model->fm.factors + 1;
+			return ((size_t) model->fm.field_count * model->fm.factors + 1) * sizeof(double);
 		case CTR_FTRL:
-			return (size_t) entries + 1;
+			return ((size_t) entries + 1) * sizeof(float);
 		case CTR_LOGISTIC:
 			break;
 	}
@@ -303,7 +303,7 @@ pm_ctr_scratch_size(const CtrModel *model, int entries)
 
 double
 pm_ctr_model_logit(const CtrModel *model, const PmCtrEntry *entries,
-				   int count, float *scratch)
+				   int count, void *scratch)
 {
 	double		logit = model->intercept;
 
@@ -360,7 +360,7 @@ pm_ctr_model_contributions(const CtrModel *model, const PmCtrEntry *entries,
 			break;
 		case CTR_FTRL:
 			for (int i = 0; i < count; i++)
-				contributions[i] = pm_ftrl_weight(&model->ftrl, model->ftrl.table[entries[i].index]) *
+				contributions[i] = (float) pm_ftrl_weight(&model->ftrl, model->ftrl.table[entries[i].index]) *
 					entries[i].value;
 			break;
 		case CTR_FM:

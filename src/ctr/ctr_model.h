@@ -86,13 +86,13 @@ extern PmStatus pm_ctr_model_open(PmContext *ctx, const PmModel *container,
 extern PmStatus pm_ctr_model_sections(PmContext *ctx, const CtrModel *model,
 									  PmModelWriter *writer);
 
-/* What scoring a row needs room for, in floats. */
+/* What scoring a row of so many entries needs room for, in bytes. */
 extern size_t pm_ctr_scratch_size(const CtrModel *model, int entries);
 
 /* The logit of a row, before calibration. */
 extern double pm_ctr_model_logit(const CtrModel *model,
 								 const PmCtrEntry *entries, int count,
-								 float *scratch);
+								 void *scratch);
 
 /* What calibration makes of a logit: the probability among the rows in training. */
 extern double pm_ctr_model_calibrated(const CtrModel *model, double logit);

@@ -36,7 +36,6 @@ static void
 reserve_entries(CtrScorer *scorer, int members)
 {
 	int			wanted = scorer->model->layout.entry_count + members;
-	size_t		scratch;
 
 	if (wanted <= scorer->capacity)
 		return;
@@ -46,11 +45,10 @@ reserve_entries(CtrScorer *scorer, int members)
 		pfree(scorer->scratch);
 	}
 	scorer->capacity = wanted + wanted / 2 + 16;
-	scratch = pm_ctr_scratch_size(scorer->model, scorer->capacity);
 	scorer->entries = MemoryContextAllocExtended(scorer->memory,
 												 scorer->capacity * sizeof(PmCtrEntry), MCXT_ALLOC_HUGE);
-	scorer->scratch = MemoryContextAllocExtended(scorer->memory, scratch * sizeof(float),
-												 MCXT_ALLOC_HUGE);
+	scorer->scratch = MemoryContextAllocExtended(scorer->memory,
+												 pm_ctr_scratch_size(scorer->model, scorer->capacity), MCXT_ALLOC_HUGE);
 }
 
 int

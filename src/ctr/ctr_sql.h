@@ -211,8 +211,7 @@ typedef struct CtrScorer
 	PmRow	   *row;
 	PmCtrEntry *entries;
 	int			capacity;		/* of entries */
-	float	   *scratch;
-	size_t		scratch_size;
+	void	   *scratch;
 	MemoryContext memory;
 } CtrScorer;
 

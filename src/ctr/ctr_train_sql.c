@@ -357,6 +357,8 @@ evaluate_rows(CtrTraining *training, const PmCtrRows *held_out)
 	pm_host_check(ctx, pm_alloc(ctx, "the rows' logits", held_out->n, sizeof(float), &logits));
 	pm_host_check(ctx, pm_ctr_model_logits(ctx, &training->model, held_out, logits));
 	pm_ctr_evaluate_held_out(training, held_out->n, logits, held_out->labels, held_out->weights);
+	if (training->call->algorithm == CTR_LOGISTIC && training->log.count > 0)
+		training->log.entries[training->log.count - 1].eval_auc = training->eval_auc;
 	pm_release(ctx, logits);
 }
 

@@ -127,24 +127,24 @@ pm_fm_logits(PmContext *ctx, const PmCtrRows *rows, const PmFm *fm,
 
 double
 pm_fm_logit(const PmFm *fm, const PmCtrEntry *entries, int count,
-			float *scratch)
+			double *scratch)
 {
 	int			factors = fm->factors;
 	int			fields = fm->field_weighted ? fm->field_count : 1;
 	double		z = fm->intercept;
 	double		pairs = 0;
 
-	memset(scratch, 0, (size_t) fields * factors * sizeof(float));
+	memset(scratch, 0, (size_t) fields * factors * sizeof(double));
 	for (int i = 0; i < count; i++)
 	{
 		const float *v = fm->factor + (size_t) entries[i].index * factors;
-		float	   *sum = scratch + (fm->field_weighted ? (size_t) entries[i].field * factors : 0);
-		float		square = 0;
+		double	   *sum = scratch + (fm->field_weighted ? (size_t) entries[i].field * factors : 0);
+		double		square = 0;
 
 		z += (double) fm->linear[entries[i].index] * entries[i].value;
 		for (int d = 0; d < factors; d++)
 		{
-			float		x = v[d] * entries[i].value;
+			double		x = (double) v[d] * entries[i].value;
 
 			sum[d] += x;
 			square += x * x;
@@ -154,20 +154,20 @@ pm_fm_logit(const PmFm *fm, const PmCtrEntry *entries, int count,
 	if (!fm->field_weighted)
 	{
 		for (int d = 0; d < factors; d++)
-			pairs += (double) scratch[d] * scratch[d];
+			pairs += scratch[d] * scratch[d];
 		return z + pairs / 2;
 	}
 	pairs = 0;
 	for (int f = 0; f < fields; f++)
 		for (int g = f + 1; g < fields; g++)
 		{
-			const float *first = scratch + (size_t) f * factors;
-			const float *second = scratch + (size_t) g * factors;
-			float		product = 0;
+			const double *first = scratch + (size_t) f * factors;
+			const double *second = scratch + (size_t) g * factors;
+			double		product = 0;
 
 			for (int d = 0; d < factors; d++)
 				product += first[d] * second[d];
-			pairs += (double) fm->pair[(size_t) f * fields + g] * product;
+			pairs += fm->pair[(size_t) f * fields + g] * product;
 		}
 	return z + pairs;
 }
