@@ -51,13 +51,15 @@ is_dispensable(PmCurveKind kind, const PmCurvePoint *a, const PmCurvePoint *b,
 static PmStatus
 add_point(PmContext *ctx, Curve *curve, PmCurvePoint point)
 {
-	PmCurvePoint *last = curve->points + curve->count - 1;
-
-	if (curve->count >= 2 &&
-		is_dispensable(curve->kind, last - 1, last, &point))
+	if (curve->count >= 2)
 	{
-		*last = point;
-		return PM_OK;
+		PmCurvePoint *last = &curve->points[curve->count - 1];
+
+		if (is_dispensable(curve->kind, last - 1, last, &point))
+		{
+			*last = point;
+			return PM_OK;
+		}
 	}
 	PM_TRY(pm_reserve(ctx, "the curve", curve->count + 1, sizeof(PmCurvePoint),
 					  &curve->points, &curve->capacity));
