@@ -132,8 +132,23 @@ extern void pm_fm_scatter_dense(const FmView *view, const PmCtrField *field,
 
 /* ---- fm_step.c ---------------------------------------------------------- */
 
-/* Steps of a power of 2 taken at once by coefficients without rows. */
+/* Strides of 1, 2, 4, ... steps, of coefficients without rows. */
 #define FM_STRIDES 11
+
+/* Adam over a stride of h steps, j = 1..h. */
+typedef struct FmStride
+{
+	float		steps;			/* h */
+	float		power1;			/* beta1^h */
+	float		power2;			/* beta2^h */
+	float		half2;			/* beta2^(h/2) */
+	float		sum1;			/* sum of beta1^j */
+
+	/* of a gradient that rises from 0 by 1/h a step: the first moment after
+	 * the stride, and its sum over the steps */
+	float		ramp;
+	float		ramp_sum;
+} FmStride;
 
 /* The optimiser, in one epoch. */
 typedef struct FmStepper
@@ -147,11 +162,7 @@ typedef struct FmStepper
 	float	   *rates;			/* learning_rate / (1 - beta1^t) */
 	float	   *scales;			/* 1 / sqrt(1 - beta2^t) */
 
-	/* Adam, by power of 2 */
-	float		power1[FM_STRIDES]; /* beta1^h */
-	float		power2[FM_STRIDES];
-	float		half2[FM_STRIDES];	/* beta2^(h/2) */
-	float		sum1[FM_STRIDES];	/* sum of beta1^j, j = 1..h */
+	FmStride	strides[FM_STRIDES];	/* by power of 2 */
 } FmStepper;
 
 extern PmStatus pm_fm_stepper_open(PmContext *ctx, const PmFmOptions *options,

@@ -6,8 +6,8 @@
  * the gradient of the whole table: without rows in the batch its gradient is
  * the penalty's, and Adam's momentum goes on.  But it is brought up to date
  * only when rows need it, and at an epoch's end.  The first EXACT of the steps
- * it missed are taken one by one, the others in strides of 2, 4, ..., over
- * which the penalty's gradient counts as that of the weight at the end.
+ * it missed are taken one by one, the others in strides of 2, 4, ..., which
+ * are close to as many steps.
  */
 #include "fm.h"
 
@@ -24,6 +24,9 @@
 
 /* Missed steps that are taken one by one. */
 #define EXACT 4
+
+/* The largest stride, as a power of 2, under a penalty. */
+#define LARGEST_PENALISED 6
 
 typedef int32_t FmIntegers __attribute__((vector_size(4 * FM_LANES)));
 
@@ -59,27 +62,32 @@ adam(FmVector *w, FmVector *first, FmVector *second, const FmVector *gradient,
 	*w -= rate * *first / (scale * root + ADAM_EPSILON);
 }
 
-/* 2^p steps of Adam with the penalty's gradient; implicit, so it is stable. */
+/*
+ * 2^p steps of Adam with the penalty's gradient.  The weight counts as going
+ * from `before` to `after` in a line, which is solved for `after`; where the
+ * line would overshoot 0, it ends there, momentum apart.
+ */
 PM_INLINE void
 adam_stride(const FmStepper *stepper, FmVector *w, FmVector *first,
 			FmVector *second, int p, float rate, float scale)
 {
+	const FmStride *stride = &stepper->strides[p];
 	float		l2 = stepper->l2;
-	float		sum1 = stepper->sum1[p];
-	float		half2 = stepper->half2[p];
 	FmVector	before = *w;
-	FmVector	g = l2 * before;
-	FmVector	root;
+	FmVector	root = stride->half2 * *second + (1 - stride->half2) * (l2 * l2) * (before * before);
+	FmVector	left;
 	FmVector	after;
 
-	root = half2 * *second + (1 - half2) * (g * g);
 	root_of(&root, &root);
 	root = rate / (scale * root + ADAM_EPSILON);
-	after = (before - root * *first * sum1) /
-		(1.0f + root * (l2 * ((float) (1 << p) - sum1)));
-	g = (0.5f * l2) * (before + after);
-	*first = stepper->power1[p] * *first + (1 - stepper->power1[p]) * l2 * after;
-	*second = stepper->power2[p] * *second + (1 - stepper->power2[p]) * (g * g);
+	left = 1.0f - root * (l2 * (stride->steps - stride->sum1 - stride->ramp_sum));
+	left = (FmVector) ((FmIntegers) left & (left > 0.0f));
+	after = (before * left - root * *first * stride->sum1) /
+		(1.0f + root * (l2 * stride->ramp_sum));
+	*first = stride->power1 * *first +
+		l2 * ((1 - stride->power1) * before + stride->ramp * (after - before));
+	*second = stride->power2 * *second +
+		(1 - stride->power2) * (l2 * l2 / 3) * (before * before + before * after + after * after);
 	*w = after;
 }
 
@@ -94,22 +102,22 @@ adagrad(FmVector *w, FmVector *squares, const FmVector *gradient, float rate)
 	*w -= rate * *gradient / (root + ADAGRAD_EPSILON);
 }
 
-/* 2^p steps of AdaGrad with the penalty's gradient. */
+/* 2^p steps of AdaGrad with the penalty's gradient, as adam_stride() has it. */
 PM_INLINE void
 adagrad_stride(const FmStepper *stepper, FmVector *w, FmVector *squares, int p)
 {
 	float		l2 = stepper->l2;
 	float		steps = (float) (1 << p);
-	FmVector	g = l2 * *w;
-	FmVector	root;
-	FmVector	after;
+	FmVector	before = *w;
+	FmVector	root = *squares + (0.5f * steps * l2 * l2) * (before * before);
+	FmVector	left;
 
-	root = *squares + (0.5f * steps) * (g * g);
 	root_of(&root, &root);
-	after = *w / (1.0f + (stepper->learning_rate * l2 * steps) / (root + ADAGRAD_EPSILON));
-	g = (0.5f * l2) * (*w + after);
-	*squares += steps * (g * g);
-	*w = after;
+	root = (0.5f * stepper->learning_rate * l2 * steps) / (root + ADAGRAD_EPSILON);
+	left = 1.0f - root;
+	left = (FmVector) ((FmIntegers) left & (left > 0.0f));
+	*w = before * left / (1.0f + root);
+	*squares += (steps * l2 * l2 / 3) * (before * before + before * *w + *w * *w);
 }
 
 /* ---- coefficients ------------------------------------------------------- */
@@ -124,6 +132,7 @@ catch_up_adam(const FmStepper *stepper, float *row, float *state, int width,
 	FmVector	second = LOAD(state + width);
 	int32_t		exact = step - seen < EXACT ? step : seen + EXACT;
 	int			p = 1;
+	int			largest = stepper->l2 > 0 ? LARGEST_PENALISED : FM_STRIDES - 1;
 
 	for (; seen < exact; seen++)
 	{
@@ -131,15 +140,13 @@ catch_up_adam(const FmStepper *stepper, float *row, float *state, int width,
 
 		adam(&w, &first, &second, &g, stepper->rates[seen + 1], stepper->scales[seen + 1]);
 	}
-	for (; seen < step; p = p + 1 < FM_STRIDES ? p + 1 : p)
+	for (; seen < step; p = p < largest ? p + 1 : p)
 	{
 		int32_t		middle;
 
 		while (1 << p > step - seen)
 			p--;
-		middle = seen + 1 + (1 << p) / 2;
-		if (middle > step)
-			middle = step;
+		middle = seen + ((1 << p) + 1) / 2;
 		adam_stride(stepper, &w, &first, &second, p, stepper->rates[middle],
 					stepper->scales[middle]);
 		seen += 1 << p;
@@ -295,6 +302,27 @@ pm_fm_step_number(const FmStepper *stepper, float *value, float *first,
 
 /* ---- the optimiser ------------------------------------------------------ */
 
+/* Sums over a stride's steps; see FmStride. */
+static void
+set_stride(FmStride *stride, int steps)
+{
+	double		ramp = 0;
+	double		sum = 0;
+
+	for (int j = 1; j <= steps; j++)
+	{
+		ramp = BETA1 * ramp + (1 - BETA1) * (j - 1) / steps;
+		sum += ramp;
+	}
+	stride->steps = (float) steps;
+	stride->power1 = (float) pow(BETA1, steps);
+	stride->power2 = (float) pow(BETA2, steps);
+	stride->half2 = (float) pow(BETA2, steps / 2.0);
+	stride->sum1 = (float) (BETA1 * (1 - pow(BETA1, steps)) / (1 - BETA1));
+	stride->ramp = (float) ramp;
+	stride->ramp_sum = (float) sum;
+}
+
 PmStatus
 pm_fm_stepper_open(PmContext *ctx, const PmFmOptions *options,
 				   PmFmOptimizer optimizer, int64_t steps, FmStepper *stepper)
@@ -304,14 +332,7 @@ pm_fm_stepper_open(PmContext *ctx, const PmFmOptions *options,
 	stepper->learning_rate = (float) options->learning_rate;
 	stepper->l2 = (float) options->l2;
 	for (int p = 0; p < FM_STRIDES; p++)
-	{
-		double		h = (double) (1 << p);
-
-		stepper->power1[p] = (float) pow(BETA1, h);
-		stepper->power2[p] = (float) pow(BETA2, h);
-		stepper->half2[p] = (float) pow(BETA2, h / 2);
-		stepper->sum1[p] = (float) (BETA1 * (1 - pow(BETA1, h)) / (1 - BETA1));
-	}
+		set_stride(&stepper->strides[p], 1 << p);
 	PM_TRY(pm_alloc(ctx, "rates of the steps", (size_t) steps + 1, sizeof(float),
 					&stepper->rates));
 	return pm_alloc(ctx, "rates of the steps", (size_t) steps + 1, sizeof(float),
