@@ -25,6 +25,9 @@
 /* Missed steps that are taken one by one. */
 #define EXACT 4
 
+/* Coefficients between asking for one and using it. */
+#define AHEAD 3
+
 /* The largest stride, as a power of 2, under a penalty. */
 #define LARGEST_PENALISED 6
 
@@ -33,18 +36,19 @@ typedef int32_t FmIntegers __attribute__((vector_size(4 * FM_LANES)));
 /* ---- arithmetic --------------------------------------------------------- */
 
 /*
- * Square root of numbers from 0 on, to the last digit or two.  The compiler's
- * own would not become a vector's: sqrtf() may set errno.
+ * Square root of numbers from 0 on, to a relative 1e-6: by the bits and two
+ * of Newton's steps, with Walczyk, Moroz and Cieslinski's constants (2018).
+ * The compiler's own would not become a vector's: sqrtf() may set errno.
  */
 PM_INLINE void
 root_of(const FmVector *argument, FmVector *result)
 {
 	FmVector	x = *argument;
-	FmVector	y = (FmVector) (0x5f3759df - ((FmIntegers) x >> 1));
+	FmVector	half = 0.5f * x;
+	FmVector	y = (FmVector) (0x5f376908 - ((FmIntegers) x >> 1));
 
-	y *= 1.5f - 0.5f * x * y * y;
-	y *= 1.5f - 0.5f * x * y * y;
-	y *= 1.5f - 0.5f * x * y * y;
+	y *= 1.50087896f - half * y * y;
+	y *= 1.50000057f - half * y * y;
 	*result = x * y;
 }
 
@@ -122,24 +126,35 @@ adagrad_stride(const FmStepper *stepper, FmVector *w, FmVector *squares, int p)
 
 /* ---- coefficients ------------------------------------------------------- */
 
-/* A vector of a coefficient from step `seen` to step `step`. */
+/*
+ * A piece of a row, of up to 4 vectors whose steps overlap in the CPU, from
+ * step `seen` to step `step`.
+ */
 PM_INLINE void
 catch_up_adam(const FmStepper *stepper, float *row, float *state, int width,
-			  int32_t seen, int32_t step)
+			  int vectors, int32_t seen, int32_t step)
 {
-	FmVector	w = LOAD(row);
-	FmVector	first = LOAD(state);
-	FmVector	second = LOAD(state + width);
+	FmVector	w[4];
+	FmVector	first[4];
+	FmVector	second[4];
 	int32_t		exact = step - seen < EXACT ? step : seen + EXACT;
 	int			p = 1;
 	int			largest = stepper->l2 > 0 ? LARGEST_PENALISED : FM_STRIDES - 1;
 
-	for (; seen < exact; seen++)
+	for (int j = 0; j < vectors; j++)
 	{
-		FmVector	g = stepper->l2 * w;
-
-		adam(&w, &first, &second, &g, stepper->rates[seen + 1], stepper->scales[seen + 1]);
+		w[j] = LOAD(row + j * FM_LANES);
+		first[j] = LOAD(state + j * FM_LANES);
+		second[j] = LOAD(state + width + j * FM_LANES);
 	}
+	for (; seen < exact; seen++)
+		for (int j = 0; j < vectors; j++)
+		{
+			FmVector	g = stepper->l2 * w[j];
+
+			adam(&w[j], &first[j], &second[j], &g, stepper->rates[seen + 1],
+				 stepper->scales[seen + 1]);
+		}
 	for (; seen < step; p = p < largest ? p + 1 : p)
 	{
 		int32_t		middle;
@@ -147,63 +162,110 @@ catch_up_adam(const FmStepper *stepper, float *row, float *state, int width,
 		while (1 << p > step - seen)
 			p--;
 		middle = seen + ((1 << p) + 1) / 2;
-		adam_stride(stepper, &w, &first, &second, p, stepper->rates[middle],
-					stepper->scales[middle]);
+		for (int j = 0; j < vectors; j++)
+			adam_stride(stepper, &w[j], &first[j], &second[j], p, stepper->rates[middle],
+						stepper->scales[middle]);
 		seen += 1 << p;
 	}
-	STORE(row, w);
-	STORE(state, first);
-	STORE(state + width, second);
+	for (int j = 0; j < vectors; j++)
+	{
+		STORE(row + j * FM_LANES, w[j]);
+		STORE(state + j * FM_LANES, first[j]);
+		STORE(state + width + j * FM_LANES, second[j]);
+	}
 }
 
 /* The same for AdaGrad, which stands still without a penalty. */
 PM_INLINE void
 catch_up_adagrad(const FmStepper *stepper, float *row, float *state,
-				 int32_t steps)
+				 int vectors, int32_t steps)
 {
-	FmVector	w = LOAD(row);
-	FmVector	squares = LOAD(state);
 	int32_t		exact = steps < EXACT ? steps : EXACT;
-	int			p = 1;
 
-	for (int32_t k = 0; k < exact; k++)
+	for (int j = 0; j < vectors; j++)
 	{
-		FmVector	g = stepper->l2 * w;
+		FmVector	w = LOAD(row + j * FM_LANES);
+		FmVector	squares = LOAD(state + j * FM_LANES);
+		int			p = 1;
 
-		adagrad(&w, &squares, &g, stepper->learning_rate);
+		for (int32_t k = 0; k < exact; k++)
+		{
+			FmVector	g = stepper->l2 * w;
+
+			adagrad(&w, &squares, &g, stepper->learning_rate);
+		}
+		for (int32_t left = steps - exact; left > 0; p = p + 1 < FM_STRIDES ? p + 1 : p)
+		{
+			while (1 << p > left)
+				p--;
+			adagrad_stride(stepper, &w, &squares, p);
+			left -= 1 << p;
+		}
+		STORE(row + j * FM_LANES, w);
+		STORE(state + j * FM_LANES, squares);
 	}
-	for (int32_t left = steps - exact; left > 0; p = p + 1 < FM_STRIDES ? p + 1 : p)
-	{
-		while (1 << p > left)
-			p--;
-		adagrad_stride(stepper, &w, &squares, p);
-		left -= 1 << p;
-	}
-	STORE(row, w);
-	STORE(state, squares);
+}
+
+PM_INLINE void
+catch_up_piece(const FmStepper *stepper, float *row, float *state, int width,
+			   int vectors, int32_t seen, int32_t step)
+{
+	if (stepper->optimizer == PM_FM_ADAM)
+		catch_up_adam(stepper, row, state, width, vectors, seen, step);
+	else
+		catch_up_adagrad(stepper, row, state, vectors, step - seen);
+}
+
+PM_INLINE void
+catch_up_row(const FmStepper *stepper, float *row, float *state, int width,
+			 int32_t seen, int32_t step)
+{
+	int			vectors = width / FM_LANES;
+	int			from = 0;
+
+	for (; vectors - from > 4; from += 4)
+		catch_up_piece(stepper, row + from * FM_LANES, state + from * FM_LANES, width, 4, seen, step);
+	row += from * FM_LANES;
+	state += from * FM_LANES;
+	if (vectors - from == 1)
+		catch_up_piece(stepper, row, state, width, 1, seen, step);
+	else if (vectors - from == 2)
+		catch_up_piece(stepper, row, state, width, 2, seen, step);
+	else if (vectors - from == 3)
+		catch_up_piece(stepper, row, state, width, 3, seen, step);
+	else
+		catch_up_piece(stepper, row, state, width, 4, seen, step);
+}
+
+/* Ask for a coefficient's weights and state before they are needed. */
+PM_INLINE void
+prefetch(const FmTable *table, int32_t c)
+{
+	const char *row = (const char *) (table->rows + (size_t) c * table->width);
+	const char *state = (const char *) (table->state + (size_t) c * table->state_width);
+
+	for (size_t at = 0; at < table->width * sizeof(float); at += 64)
+		__builtin_prefetch(row + at, 1);
+	for (size_t at = 0; at < table->state_width * sizeof(float); at += 64)
+		__builtin_prefetch(state + at, 1);
 }
 
 PM_INLINE void
 catch_up_body(const FmStepper *stepper, FmTable *table, int32_t *seen,
 			  int32_t first, const int32_t *list, int32_t count, int32_t step)
 {
-	int			width = table->width;
 	bool		still = table->optimizer == PM_FM_ADAGRAD && stepper->l2 == 0;
 
 	for (int32_t k = 0; k < count; k++)
 	{
 		int32_t		c = first + (list != NULL ? list[k] : k);
-		float	   *row = table->rows + (size_t) c * width;
-		float	   *state = table->state + (size_t) c * table->state_width;
 
+		if (list != NULL && k + AHEAD < count)
+			prefetch(table, first + list[k + AHEAD]);
 		if (seen[c] < step && !still)
-			for (int d = 0; d < width; d += FM_LANES)
-			{
-				if (table->optimizer == PM_FM_ADAM)
-					catch_up_adam(stepper, row + d, state + d, width, seen[c], step);
-				else
-					catch_up_adagrad(stepper, row + d, state + d, step - seen[c]);
-			}
+			catch_up_row(stepper, table->rows + (size_t) c * table->width,
+						 table->state + (size_t) c * table->state_width, table->width,
+						 seen[c], step);
 		seen[c] = step;
 	}
 }
@@ -220,46 +282,63 @@ pm_fm_catch_up(const FmStepper *stepper, FmTable *table, int32_t *seen,
 	catch_up(stepper, table, seen, first, list, count, step);
 }
 
+/* A row's step; its vectors are `vectors`, a constant where it can be. */
+PM_INLINE void
+step_row(const FmStepper *stepper, const FmTable *table, float *row,
+		 float *state, const float *sums, float own, float inverse_weight,
+		 int vectors, float rate, float scale)
+{
+	for (int j = 0; j < vectors; j++)
+	{
+		int			d = j * FM_LANES;
+		FmVector	w = LOAD(row + d);
+		FmVector	state1 = LOAD(state + d);
+		FmVector	g = (LOAD(sums + d) - own * LOAD(table->mask + d) * w) *
+			inverse_weight + stepper->l2 * w;
+
+		if (stepper->optimizer == PM_FM_ADAM)
+		{
+			FmVector	state2 = LOAD(state + vectors * FM_LANES + d);
+
+			adam(&w, &state1, &state2, &g, rate, scale);
+			STORE(state + vectors * FM_LANES + d, state2);
+		}
+		else
+			adagrad(&w, &state1, &g, rate);
+		STORE(state + d, state1);
+		STORE(row + d, w);
+	}
+}
+
 PM_INLINE void
 take_step_body(const FmStepper *stepper, FmTable *table, int32_t *seen,
-		  int32_t first, const int32_t *list, int32_t count,
-		  const float *grad, const float *squares, float inverse_weight,
-		  int32_t step)
+			   int32_t first, const int32_t *list, int32_t count,
+			   const float *grad, const float *squares, float inverse_weight,
+			   int32_t step)
 {
-	int			width = table->width;
+	int			vectors = table->width / FM_LANES;
 	float		rate = stepper->rates[step];
 	float		scale = stepper->scales[step];
 
 	for (int32_t k = 0; k < count; k++)
 	{
 		int32_t		c = first + list[k];
-		float	   *row = table->rows + (size_t) c * width;
+		float	   *row = table->rows + (size_t) c * table->width;
 		float	   *state = table->state + (size_t) c * table->state_width;
-		const float *sums = grad + (size_t) k * width;
+		const float *sums = grad + (size_t) k * table->width;
 
 		/* of a category, the sum of residuals is in the linear weight's place */
 		float		own = table->field_weighted ? 0 :
 			squares != NULL ? squares[k] : sums[table->factors];
 
-		for (int d = 0; d < width; d += FM_LANES)
-		{
-			FmVector	w = LOAD(row + d);
-			FmVector	state1 = LOAD(state + d);
-			FmVector	g = (LOAD(sums + d) - own * LOAD(table->mask + d) * w) *
-				inverse_weight + stepper->l2 * w;
-
-			if (table->optimizer == PM_FM_ADAM)
-			{
-				FmVector	state2 = LOAD(state + width + d);
-
-				adam(&w, &state1, &state2, &g, rate, scale);
-				STORE(state + width + d, state2);
-			}
-			else
-				adagrad(&w, &state1, &g, rate);
-			STORE(state + d, state1);
-			STORE(row + d, w);
-		}
+		if (k + AHEAD < count)
+			prefetch(table, first + list[k + AHEAD]);
+		if (vectors == 2)
+			step_row(stepper, table, row, state, sums, own, inverse_weight, 2, rate, scale);
+		else if (vectors == 3)
+			step_row(stepper, table, row, state, sums, own, inverse_weight, 3, rate, scale);
+		else
+			step_row(stepper, table, row, state, sums, own, inverse_weight, vectors, rate, scale);
 		seen[c] = step;
 	}
 }
