@@ -53,6 +53,7 @@ typedef struct FmTable
 	float	   *state;			/* count * state_width; NULL: none */
 	float	   *pair;			/* field_count * field_count, or NULL */
 	float	   *pair_state[2];
+	int32_t		prefetched;		/* fields of more categories than that */
 	float	   *mask;			/* width: 1 in the places of factors */
 } FmTable;
 
@@ -71,6 +72,13 @@ extern void pm_fm_table_close(PmContext *ctx, FmTable *table);
 /* Copy a table into a model's arrays; PM_INVALID where it is not finite. */
 extern PmStatus pm_fm_table_read(PmContext *ctx, const FmTable *table,
 								 PmFm *fm);
+
+/* A coefficient's slot, in the batch whose stamp it bears. */
+typedef struct FmSlot
+{
+	uint32_t	stamp;
+	int32_t		slot;
+} FmSlot;
 
 /* ---- fm_kernel.c -------------------------------------------------------- */
 
@@ -122,7 +130,7 @@ extern void pm_fm_scatter(int width, int count, const int32_t *slots,
 
 /* The same of a SET or DENSE field, whose slots are by coefficient. */
 extern void pm_fm_scatter_set(const FmView *view, const PmCtrField *field,
-							  int width, int count, const int32_t *slot_of,
+							  int width, int count, const FmSlot *slot_of,
 							  const float *residuals, const float *sums,
 							  float *grad);
 extern void pm_fm_scatter_dense(const FmView *view, const PmCtrField *field,
@@ -132,8 +140,23 @@ extern void pm_fm_scatter_dense(const FmView *view, const PmCtrField *field,
 
 /* ---- fm_step.c ---------------------------------------------------------- */
 
-/* Steps of a power of 2 taken at once by coefficients without rows. */
+/* Strides of 1, 2, 4, ... steps, of coefficients without rows. */
 #define FM_STRIDES 11
+
+/* Adam over a stride of h steps, j = 1..h. */
+typedef struct FmStride
+{
+	float		steps;			/* h */
+	float		power1;			/* beta1^h */
+	float		power2;			/* beta2^h */
+	float		half2;			/* beta2^(h/2) */
+	float		sum1;			/* sum of beta1^j */
+
+	/* of a gradient that rises from 0 by 1/h a step: the first moment after
+	 * the stride, and its sum over the steps */
+	float		ramp;
+	float		ramp_sum;
+} FmStride;
 
 /* The optimiser, in one epoch. */
 typedef struct FmStepper
@@ -147,11 +170,7 @@ typedef struct FmStepper
 	float	   *rates;			/* learning_rate / (1 - beta1^t) */
 	float	   *scales;			/* 1 / sqrt(1 - beta2^t) */
 
-	/* Adam, by power of 2 */
-	float		power1[FM_STRIDES]; /* beta1^h */
-	float		power2[FM_STRIDES];
-	float		half2[FM_STRIDES];	/* beta2^(h/2) */
-	float		sum1[FM_STRIDES];	/* sum of beta1^j, j = 1..h */
+	FmStride	strides[FM_STRIDES];	/* by power of 2 */
 } FmStepper;
 
 extern PmStatus pm_fm_stepper_open(PmContext *ctx, const PmFmOptions *options,
@@ -219,7 +238,7 @@ typedef struct FmField
 	int32_t		first;			/* its coefficients begin here */
 	int32_t		touched_count;	/* in the batch that goes on */
 	int32_t    *touched;		/* coefficients within the field, by slot */
-	int32_t    *slot_of;		/* a slot by coefficient, if touched[] agrees */
+	FmSlot	   *slot_of;		/* by coefficient */
 	float	   *grad;			/* a row a slot */
 	float	   *squares;		/* DENSE: by slot */
 	int32_t    *codes;			/* CODE: of the part's rows */
@@ -233,11 +252,12 @@ extern void pm_fm_field_close(PmContext *ctx, FmField *field);
 
 /*
  * Read a part's rows: which coefficients it touches; they are brought to
- * `step`, and what is new in the batch begins with a gradient of 0.
+ * `step`, and what is new in the batch begins with a gradient of 0.  The
+ * stamp is the batch's own, not 0.
  */
 extern void pm_fm_field_prepare(FmField *field, const FmView *view, int count,
 								const FmStepper *stepper, FmTable *table,
-								int32_t *seen, int32_t step);
+								int32_t *seen, int32_t step, uint32_t stamp);
 
 /* Add the part's gradient. */
 extern void pm_fm_field_gather(FmField *field, const FmView *view, int count,
@@ -263,8 +283,11 @@ typedef struct FmEpoch
 	int64_t		parts;			/* of the epoch */
 	double		part_time;		/* nanoseconds, about */
 	uint32_t   *order;			/* n: the rows in this epoch's order */
+	int			block;			/* rows that stay together */
+	int64_t		blocks;
 	int			order_bits;
 	uint64_t	order_keys[8];
+	int64_t		turn;			/* where the first block begins */
 	FmField    *fields;
 	int		   *heaviest_first; /* the fields as threads take them */
 	const int32_t **codes;		/* by field */

@@ -26,20 +26,23 @@
 /* A part that takes less is not worth a second thread. */
 #define SERIAL_TIME 2e4
 
-#define ORDER_TASK 4096
+/* Rows of a block: a power of 2, and many blocks in a batch. */
+#define MAX_BLOCK 16
+#define BLOCKS_PER_BATCH 128
+
+#define ORDER_TASK 4096			/* a multiple of a block */
 
 /* ---- order of the rows -------------------------------------------------- */
 
 /*
- * Where place i comes from: a permutation of 2^order_bits numbers, made of
- * multiplications and shifts, taken again until it gives one below n.
+ * Number i of a permutation of the blocks: one of 2^order_bits numbers, made
+ * of multiplications and shifts, taken again until it gives a block.
  */
-static inline uint32_t
+static inline int64_t
 permuted(const FmEpoch *epoch, uint64_t i)
 {
 	uint64_t	mask = (UINT64_C(1) << epoch->order_bits) - 1;
 	int			shift = (epoch->order_bits + 1) / 2;
-	uint64_t	n = (uint64_t) epoch->rows->n;
 
 	do
 		for (int k = 0; k < 8; k += 2)
@@ -47,21 +50,34 @@ permuted(const FmEpoch *epoch, uint64_t i)
 			i = (i * epoch->order_keys[k] + epoch->order_keys[k + 1]) & mask;
 			i ^= i >> shift;
 		}
-	while (i >= n);
-	return (uint32_t) i;
+	while (i >= (uint64_t) epoch->blocks);
+	return (int64_t) i;
 }
 
+/*
+ * Rows move in blocks, which spares caches and changes little: rows are in
+ * random order to begin with, and a batch has many blocks.  The blocks are
+ * cut from the rows turned by a random number; what is left over comes last.
+ */
 static void
 order_task(int64_t index, int lane, void *argument)
 {
 	FmEpoch    *epoch = argument;
+	int64_t		n = epoch->rows->n;
 	int64_t		end = (index + 1) * ORDER_TASK;
 
 	(void) lane;
-	if (end > epoch->rows->n)
-		end = epoch->rows->n;
-	for (int64_t i = index * ORDER_TASK; i < end; i++)
-		epoch->order[i] = permuted(epoch, (uint64_t) i);
+	if (end > n)
+		end = n;
+	for (int64_t i = index * ORDER_TASK; i < end;)
+	{
+		int64_t		block = i / epoch->block;
+		int64_t		row = (block < epoch->blocks ? permuted(epoch, (uint64_t) block) : block) *
+			epoch->block + epoch->turn;
+
+		for (int k = 0; k < epoch->block && i < end; k++, i++, row++)
+			epoch->order[i] = (uint32_t) (row < n ? row : row - n);
+	}
 }
 
 /* A new order, by seed and the number of batches so far. */
@@ -73,8 +89,9 @@ make_order(PmContext *ctx, FmEpoch *epoch, int64_t steps)
 	pm_rng_seed(&rng, epoch->seed, (uint64_t) steps + 1);
 	for (int k = 0; k < 8; k++)
 		epoch->order_keys[k] = pm_rng_next(&rng) | (k % 2 == 0);
+	epoch->turn = (int64_t) pm_rng_below(&rng, (uint64_t) epoch->rows->n);
 	return pm_parallel(ctx, "the training", (epoch->rows->n + ORDER_TASK - 1) / ORDER_TASK,
-					   15.0 * ORDER_TASK, order_task, epoch);
+					   2.0 * ORDER_TASK, order_task, epoch);
 }
 
 /* ---- phases ------------------------------------------------------------- */
@@ -145,7 +162,8 @@ field_item(FmEpoch *epoch, int64_t number, int index)
 		Part		part = part_at(epoch, number);
 
 		pm_fm_field_prepare(field, &part.view, part.count, epoch->stepper, table,
-							epoch->seen, part.step - 1);
+							epoch->seen, part.step - 1,
+							(uint32_t) (epoch->stepper->first_step + part.step));
 	}
 }
 
@@ -312,6 +330,7 @@ plan(PmContext *ctx, FmEpoch *epoch, const PmFmOptions *options)
 	double		vectors = table->width / FM_LANES;
 	double		row_time;
 
+	epoch->block = epoch->order_bits = 1;
 	epoch->batch = options->batch_size < rows->n ? options->batch_size : rows->n;
 	part = part < FM_CHUNK ? FM_CHUNK : part > MAX_PART ? MAX_PART : part;
 	epoch->part = (int) (part < epoch->batch ? part : epoch->batch);
@@ -326,7 +345,10 @@ plan(PmContext *ctx, FmEpoch *epoch, const PmFmOptions *options)
 	epoch->part_time = epoch->part * row_time;
 	epoch->lanes = ctx->threads < 1 ? 1 : ctx->threads;
 	epoch->threads = ctx->device == NULL || epoch->part_time < SERIAL_TIME ? 1 : epoch->lanes;
-	while (epoch->order_bits < 32 && (INT64_C(1) << epoch->order_bits) < rows->n)
+	while (epoch->block < MAX_BLOCK && 2 * epoch->block * BLOCKS_PER_BATCH <= epoch->batch)
+		epoch->block *= 2;
+	epoch->blocks = rows->n / epoch->block;
+	while ((INT64_C(1) << epoch->order_bits) < epoch->blocks)
 		epoch->order_bits++;
 }
 

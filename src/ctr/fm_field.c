@@ -9,48 +9,52 @@
 
 #include <string.h>
 
-/* The slot of a coefficient, a new one where the batch had it not yet. */
+/*
+ * The slot of a coefficient, a new one where the batch had it not yet; without
+ * a branch, which would be foretold badly.
+ */
 static inline int32_t
-slot_for(FmField *field, int32_t code)
+slot_for(FmField *field, int32_t code, uint32_t stamp)
 {
-	int32_t		slot = field->slot_of[code];
+	FmSlot		slot = field->slot_of[code];
+	bool		new = slot.stamp != stamp;
 
-	if (slot < field->touched_count && field->touched[slot] == code)
-		return slot;
-	slot = field->touched_count++;
+	slot.stamp = stamp;
+	slot.slot = new ? field->touched_count : slot.slot;
 	field->slot_of[code] = slot;
-	field->touched[slot] = code;
-	return slot;
+	field->touched[field->touched_count] = code;
+	field->touched_count += new;
+	return slot.slot;
 }
 
 void
 pm_fm_field_prepare(FmField *field, const FmView *view, int count,
 					const FmStepper *stepper, FmTable *table, int32_t *seen,
-					int32_t step)
+					int32_t step, uint32_t stamp)
 {
 	const PmCtrField *data = field->field;
 	int32_t		before = field->touched_count;
 	int32_t		added;
 
 	if (data->kind == PM_CTR_CODE)
+	{
 		for (int i = 0; i < count; i++)
-		{
-			int32_t		code = data->codes[pm_fm_row(view, i)];
-
-			field->codes[i] = code;
-			field->slots[i] = code < 0 ? -1 : slot_for(field, code);
-		}
+			field->codes[i] = data->codes[pm_fm_row(view, i)];
+		for (int i = 0; i < count; i++)
+			field->slots[i] = field->codes[i] < 0 ? -1 :
+				slot_for(field, field->codes[i], stamp);
+	}
 	else if (data->kind == PM_CTR_SET)
 		for (int i = 0; i < count; i++)
 		{
 			int64_t		row = pm_fm_row(view, i);
 
 			for (int64_t k = data->offsets[row]; k < data->offsets[row + 1]; k++)
-				(void) slot_for(field, data->codes[k]);
+				(void) slot_for(field, data->codes[k], stamp);
 		}
 	else
 		for (int32_t k = 0; k < data->count; k++)
-			(void) slot_for(field, k);
+			(void) slot_for(field, k, stamp);
 	added = field->touched_count - before;
 	pm_fm_catch_up(stepper, table, seen, field->first, field->touched + before,
 				   added, step);
@@ -95,8 +99,9 @@ pm_fm_field_open(PmContext *ctx, const PmCtrRows *rows, int f, int width,
 	else if (data->kind == PM_CTR_SET && (int64_t) slots > data->offsets[rows->n])
 		slots = (size_t) data->offsets[rows->n];
 	PM_TRY(pm_alloc_zero(ctx, "slots of a field", (size_t) data->count,
-						 sizeof(int32_t), &field->slot_of));
-	PM_TRY(pm_alloc(ctx, "slots of a field", slots, sizeof(int32_t), &field->touched));
+						 sizeof(FmSlot), &field->slot_of));
+	/* one more: what is not new is written there too */
+	PM_TRY(pm_alloc(ctx, "slots of a field", slots + 1, sizeof(int32_t), &field->touched));
 	PM_TRY(pm_alloc(ctx, "gradient of a field", slots,
 					(size_t) width * sizeof(float), &field->grad));
 	if (data->kind == PM_CTR_DENSE)

@@ -11,6 +11,9 @@
 
 #include <string.h>
 
+/* Rows between asking for one's weights and using them. */
+#define AHEAD 2
+
 #define LOAD(address) ((FmVector) *(const FmStored *) (address))
 #define STORE(address, vector) (*(FmStored *) (address) = (FmStored) (vector))
 
@@ -82,6 +85,24 @@ add_field(const FmView *view, const PmCtrField *field, const int32_t *codes,
 	}
 }
 
+/* Ask for the weights of a row's categories before they are needed. */
+PM_INLINE void
+prefetch_row(const FmView *view, const FmTable *table, int64_t i)
+{
+	const PmCtrRows *rows = view->rows;
+
+	for (int f = 0; f < rows->field_count; f++)
+		if (rows->fields[f].kind == PM_CTR_CODE && rows->fields[f].count > table->prefetched)
+		{
+			int32_t		code = view->codes[f][view->place + i];
+			const char *row = (const char *) (table->rows + ((size_t) rows->fields[f].first +
+															 (code < 0 ? 0 : code)) * table->width);
+
+			for (size_t at = 0; at < table->width * sizeof(float); at += 64)
+				__builtin_prefetch(row + at);
+		}
+}
+
 /* Vectors [from, from + vectors) of the rows' sums, and their part in z. */
 PM_INLINE void
 forward_piece(const FmView *view, const FmTable *table, int from, int vectors,
@@ -96,6 +117,8 @@ forward_piece(const FmView *view, const FmTable *table, int from, int vectors,
 		FmVector	square[4] = {{0}};
 		FmVector	total = {0};
 
+		if (from == 0 && i + AHEAD < end)
+			prefetch_row(view, table, i + AHEAD);
 		for (int f = 0; f < rows->field_count; f++)
 			add_field(view, &rows->fields[f], view->codes[f],
 					  table->rows + (size_t) rows->fields[f].first * width + from * FM_LANES,
@@ -200,6 +223,8 @@ forward_pairs_piece(const FmView *view, const FmTable *table, int from,
 	{
 		FmVector	total = {0};
 
+		if (from == 0 && i + AHEAD < end)
+			prefetch_row(view, table, i + AHEAD);
 		embed_piece(view, table, from, vectors, i, scratch + (size_t) (i - begin) * size);
 		meet_piece(table, from, vectors, scratch + (size_t) (i - begin) * size,
 				   sums + (size_t) i * table->width, stride, &total);
@@ -452,7 +477,7 @@ pm_fm_scatter(int width, int count, const int32_t *slots,
 
 PM_INLINE void
 scatter_set_body(const FmView *view, const PmCtrField *field, int width,
-				 int count, const int32_t *slot_of, const float *residuals,
+				 int count, const FmSlot *slot_of, const float *residuals,
 				 const float *sums, float *grad)
 {
 	for (int i = 0; i < count; i++)
@@ -460,20 +485,20 @@ scatter_set_body(const FmView *view, const PmCtrField *field, int width,
 		int64_t		row = pm_fm_row(view, i);
 
 		for (int64_t k = field->offsets[row]; k < field->offsets[row + 1]; k++)
-			add_gradient(grad + (size_t) slot_of[field->codes[k]] * width,
+			add_gradient(grad + (size_t) slot_of[field->codes[k]].slot * width,
 						 sums + (size_t) i * width, residuals[i], width / FM_LANES);
 	}
 }
 
 PM_CLONES(scatter_set,
 		  (const FmView *view, const PmCtrField *field, int width, int count,
-		   const int32_t *slot_of, const float *residuals, const float *sums,
+		   const FmSlot *slot_of, const float *residuals, const float *sums,
 		   float *grad),
 		  (view, field, width, count, slot_of, residuals, sums, grad));
 
 void
 pm_fm_scatter_set(const FmView *view, const PmCtrField *field, int width,
-				  int count, const int32_t *slot_of, const float *residuals,
+				  int count, const FmSlot *slot_of, const float *residuals,
 				  const float *sums, float *grad)
 {
 	scatter_set(view, field, width, count, slot_of, residuals, sums, grad);

@@ -7,6 +7,8 @@
 #include <math.h>
 #include <string.h>
 
+#define PREFETCHED_BYTES 32768
+
 size_t
 pm_fm_state_size(const PmFm *fm)
 {
@@ -82,6 +84,8 @@ pm_fm_table_open(PmContext *ctx, const PmFm *fm, bool with_state,
 	table->field_count = fm->field_count;
 	table->count = fm->coefficient_count;
 	table->intercept = fm->intercept;
+	/* smaller fields stay in a cache by themselves */
+	table->prefetched = (int32_t) (PREFETCHED_BYTES / (width * sizeof(float)));
 	PM_TRY(pm_alloc_zero(ctx, "coefficients", width, sizeof(float), &table->mask));
 	for (int d = 0; d < fm->factors; d++)
 		table->mask[d] = 1;
