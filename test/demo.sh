@@ -1,13 +1,16 @@
 #!/bin/bash
 #
 # demo.sh
-#	A shop and its customer segments, from a fresh machine: installs what is
-#	missing, builds precmkt, starts a private server, loads a shop and asks
-#	the questions of demo.sql.  Nothing is left behind but the packages and
-#	the installed extension.
+#	A shop, its customer segments and its clicks, from a fresh machine:
+#	installs what is missing, builds precmkt, starts a private server, loads a
+#	shop and asks the questions of demo.sql and demo_clicks.sql.  Nothing is
+#	left behind but the packages and the installed extension.
 
 # shellcheck source=test/setup.sh
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
+
+# Where the impressions are: a real shop has none.
+CLICK_SHOP=shop
 
 # Load the real shop where its data is, else one that precmkt makes up.
 load_shop() {
@@ -18,6 +21,9 @@ load_shop() {
 	if [ -n "$DATA" ]; then
 		say "Loading a real shop: UCI Online Retail."
 		bash "$REPO/test/shop/load_online_retail.sh" "$DATA"
+		say "Making up another one, for its impressions."
+		CLICK_SHOP=made_up_shop
+		run_psql -c "SELECT * FROM pm_demo_shop('$CLICK_SHOP')"
 	else
 		say "Making up a shop ($NO_DATA)."
 		run_psql -c "SELECT * FROM pm_demo_shop()"
@@ -37,6 +43,7 @@ main() {
 	start_server
 	load_shop
 	"$BINDIR/psql" -X -f "$REPO/test/demo.sql" </dev/null
+	"$BINDIR/psql" -X -v shop="$CLICK_SHOP" -f "$REPO/test/demo_clicks.sql" </dev/null
 	say ""
 	say "The demo took $(seconds_since "$start") in all.  Where to read on: README.md"
 }
