@@ -113,7 +113,8 @@ typedef struct PmLogisticOptions
 								 * gradient (for l1: pseudo-gradient) of the
 								 * objective, divided by the sum of weights,
 								 * is at most this; DENSE columns count in
-								 * units of their standard deviation */
+								 * units of their standard deviation. 0: 1e-8
+								 * by Newton's method, 1e-6 by L-BFGS */
 	bool		standard_errors;	/* from the Hessian, where l1 = l2 = 0 and
 									 * there are at most 2,000 coefficients */
 	const double *contrast;		/* coefficient_count; intercept_std_err is that

@@ -143,7 +143,6 @@ set_defaults(CtrCall *call)
 	call->min_frequency = 1;
 	call->l2 = algorithm == CTR_LOGISTIC ? 1 : fm ? 1e-5 : 0;
 	call->max_iter = 1000;
-	call->tol = 1e-8;
 	call->epochs = fm ? 20 : 1;
 	call->learning_rate = fm ? 0.001 : 0.1;
 	call->beta = 1;

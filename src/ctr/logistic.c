@@ -55,6 +55,13 @@ pm_logistic_size(const LogisticRun *run, const double *gradient)
 	return largest;
 }
 
+/*
+ * A Newton step near the optimum squares the error, so that the tighter one
+ * costs little; L-BFGS gains a constant factor a step.
+ */
+#define NEWTON_TOL 1e-8
+#define LBFGS_TOL 1e-6
+
 /* ---- the method --------------------------------------------------------- */
 
 /* Is Newton's method the faster one? */
@@ -253,6 +260,8 @@ fit_rows(PmContext *ctx, LogisticRun *run)
 	bool		matrix = solver == PM_LOGISTIC_NEWTON ||
 		(!run->penalised && run->data->p <= LOGISTIC_MAX_HESSIAN);
 
+	run->tol = run->options->tol > 0 ? run->options->tol :
+		solver == PM_LOGISTIC_NEWTON ? NEWTON_TOL : LBFGS_TOL;
 	PM_TRY(open_run(ctx, run, matrix));
 	set_start(run);
 	if (!run->penalised)

@@ -208,6 +208,7 @@ typedef struct LogisticRun
 {
 	const LogisticData *data;
 	const PmLogisticOptions *options;
+	double		tol;			/* the option's, or the solver's own */
 	PmLogisticFit *fit;
 	bool		penalised;		/* l1 or l2 above 0 */
 	double	   *b;				/* coefficients */

@@ -129,7 +129,7 @@ minimise(PmContext *ctx, Objective *objective)
 		(int64_t) run->data->p + 1, evaluate, iterated, objective,
 		objective->l1, objective->tolerance_unit
 	};
-	PmLbfgsOptions options = {MEMORY, run->options->max_iter, run->options->tol};
+	PmLbfgsOptions options = {MEMORY, run->options->max_iter, run->tol};
 	PmLbfgsResult result;
 	double		value;
 

@@ -117,7 +117,7 @@ look_for_end(PmContext *ctx, LogisticRun *run, LogisticPass *pass,
 			 double slope, bool *end)
 {
 	double		size = pm_logistic_size(run, run->gradient);
-	bool		small = size <= run->options->tol;
+	bool		small = size <= run->tol;
 	bool		separating;
 	double		largest_move;
 
@@ -149,7 +149,7 @@ iterate(PmContext *ctx, LogisticRun *run, LogisticPass *pass, double *trial)
 		bool		found;
 
 		if (run->penalised &&
-			pm_logistic_size(run, run->gradient) <= run->options->tol)
+			pm_logistic_size(run, run->gradient) <= run->tol)
 		{
 			run->fit->converged = true;
 			return PM_OK;
