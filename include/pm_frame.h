@@ -28,6 +28,7 @@
 typedef struct PmConverter
 {
 	PmColumnClass class;
+	bool		from_integers;	/* of a category */
 	Oid			type;
 	const char *name;
 	FmgrInfo	function;		/* a category's output, a vector's cast */
@@ -36,8 +37,17 @@ typedef struct PmConverter
 	const int64 *row;			/* for messages: the row being read */
 } PmConverter;
 
-/* The class of a field; an ERROR names the cast to use where it has none. */
+/*
+ * The class of a field by its type; an ERROR names the cast to use where it
+ * has none.
+ */
 extern PmColumnClass pm_column_class(const PmField *field);
+
+/*
+ * Take a field's integers as names of categories; an ERROR, which names the
+ * option that asks for it, where it is neither integer nor category.
+ */
+extern void pm_field_categorical(PmField *field, const char *option);
 
 /*
  * A converter for a field.  Where the model's class for that name is known,

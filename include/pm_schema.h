@@ -86,6 +86,7 @@ typedef struct PmColumn
 {
 	char	   *name;
 	PmColumnClass class;
+	bool		from_integers;	/* of a category: its values were integers */
 	int			length;			/* of a vector; else 1 */
 	PmDictionary dictionary;	/* of a category or set */
 	double		newest;			/* of a time: days since 2000-01-01 */

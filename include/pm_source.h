@@ -23,6 +23,7 @@ typedef struct PmField
 	Oid			type;			/* of a domain, its base type */
 	int32		typmod;
 	AttrNumber	number;
+	bool		categorical;	/* integers that name categories */
 } PmField;
 
 typedef struct PmSource

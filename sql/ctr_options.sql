@@ -40,6 +40,15 @@ CREATE VIEW logged AS SELECT ln(1 + price) AS x, clicked FROM ad;
 SELECT abs(coefficient - (SELECT coefficient FROM pm_model_weights(pm_train_ctr('logged', 'clicked', '{x}')) WHERE feature = 'x')) < 1e-5 AS log1p_is_ln_1_plus
 FROM pm_model_weights(train('{"transform": {"price": "log1p"}}', features => '{price}')) WHERE feature = 'price';
 
+-- integers that name categories: as if they were text, in scoring too, whatever type the column has then
+CREATE VIEW named AS SELECT id % 7 AS shop, (id % 7)::text AS shop_name, price, clicked FROM ad;
+SELECT count(*), max(abs(a.coefficient - b.coefficient)) AS difference
+FROM pm_model_weights(pm_train_ctr('named', 'clicked', '{shop,price}', options => '{"categorical": ["shop"]}')) AS a
+JOIN pm_model_weights(pm_train_ctr('named', 'clicked', '{shop_name,price}')) AS b ON a.category = b.category;
+SELECT a, pm_predict_ctr(m, r) = pm_predict_ctr(m, s) AS same
+FROM unnest('{logistic,ftrl,fm}'::text[]) AS a, LATERAL (SELECT pm_train_ctr('named', 'clicked', '{shop,price}', a, '{"categorical": ["shop"]}') AS m OFFSET 0) AS m, (SELECT 3::bigint AS shop, 7.5::float8 AS price) AS r, (SELECT '3'::text AS shop, 7.5::float8 AS price) AS s;
+SELECT count(*) FROM pm_model_weights((SELECT pm_train_ctr_agg(clicked, f, '{"categorical": ["shop"]}') FROM named, LATERAL (SELECT shop, price) AS f)) WHERE feature = 'shop';
+
 -- rare categories share a coefficient, and unseen ones have it
 SELECT category FROM pm_model_weights(train('{"min_frequency": 50}')) WHERE feature = 'device' ORDER BY category;
 SELECT pm_predict_ctr(m, (SELECT ad FROM ad WHERE id = 100)) = pm_predict_ctr(m, r) AS same
@@ -131,7 +140,7 @@ SELECT failure(format('SELECT ctr_options_test.train(%L, %L)', o, a)) AS failure
     ('{"weight_col": "device"}', 'logistic'), ('{"weight_col": "weight"}', 'logistic'), ('{"time_col": "device"}', 'logistic'),
     ('{"transform": "log1p"}', 'logistic'), ('{"transform": {"height": "log1p"}}', 'logistic'), ('{"transform": {"age": "square"}}', 'logistic'), ('{"transform": {"age": "quantile:1"}}', 'logistic'),
     ('{"transform": {"device": "log1p"}}', 'logistic'), ('{"crosses": "device"}', 'logistic'), ('{"crosses": [["device"]]}', 'logistic'), ('{"crosses": [["device", "hour"]]}', 'logistic'),
-    ('{"crosses": [["device", "device"]]}', 'logistic'), ('{"max_categories": 2}', 'logistic'), ('{"init": "no such model"}', 'logistic'), ('{"algorithm": "fm"}', 'logistic'), ('[]', 'logistic')) AS v(o, a);
+    ('{"crosses": [["device", "device"]]}', 'logistic'), ('{"categorical": ["clicked"]}', 'logistic'), ('{"categorical": "age"}', 'logistic'), ('{"max_categories": 2}', 'logistic'), ('{"init": "no such model"}', 'logistic'), ('{"algorithm": "fm"}', 'logistic'), ('[]', 'logistic')) AS v(o, a);
 SELECT failure('SELECT ctr_options_test.train(''{}'', ''deepfm'')');
 SELECT failure('SELECT ctr_options_test.train(''{"crosses": [["device", "ts"]]}'', features => ''{device,ts}'')');
 CREATE VIEW negative AS SELECT *, -w AS minus FROM ad;

@@ -197,6 +197,7 @@ start(CtrState *state, HeapTupleHeader record)
 										  state->call.weight_col, state->call.time_col);
 	PmFrameSpec spec = {0};
 
+	pm_ctr_mark_categorical(&state->call, roles.features, roles.feature_count);
 	spec.column_count = roles.feature_count;
 	spec.columns = roles.features;
 	spec.weight = roles.weight;

@@ -51,6 +51,7 @@ define_options(CtrCall *call, CtrDoor door, PmOption *options)
 		ADD("min_frequency", PM_OPTION_INT, &call->min_frequency, 1, 1000000000);
 	if (door != CTR_UPDATE)
 	{
+		ADD("categorical", PM_OPTION_NAMES, &call->categorical);
 		ADD("transform", PM_OPTION_JSON, &call->transform);
 		ADD("crosses", PM_OPTION_JSON, &call->crosses);
 	}
@@ -160,7 +161,7 @@ set_defaults(CtrCall *call)
 static void
 refuse_fixed_options(const CtrCall *call, Jsonb *json)
 {
-	static const char *const fixed[] = {"negative_rate", "transform", "crosses",
+	static const char *const fixed[] = {"negative_rate", "categorical", "transform", "crosses",
 		"factors", "optimizer", "hash_bits", "beta"};
 	static const char *const ftrl[] = {"l1", "l2", "learning_rate"};
 

@@ -30,6 +30,7 @@ typedef struct CtrCall
 
 	/* which rows and columns */
 	List	   *exclude;		/* of an aggregate's record */
+	List	   *categorical;	/* integer columns to take as categories */
 	char	   *weight_col;
 	char	   *time_col;
 	double		time_share;		/* newest share that is held out */
@@ -149,6 +150,9 @@ extern void pm_ctr_train_ftrl_frame(CtrTraining *training, PmFrame *frame);
 extern void pm_ctr_train_ftrl_source(CtrTraining *training,
 									 const PmSource *source, const int *columns,
 									 int count, const PmField *label);
+
+/* Mark the fields that the option "categorical" names. */
+extern void pm_ctr_mark_categorical(const CtrCall *call, PmField *fields, int count);
 
 /* A frame's rows without PostgreSQL. */
 extern CtrTable pm_ctr_frame_table(const PmFrame *frame);

@@ -13,6 +13,26 @@
 #include "pm_meta.h"
 #include "pm_metrics.h"
 
+void
+pm_ctr_mark_categorical(const CtrCall *call, PmField *fields, int count)
+{
+	ListCell   *cell;
+
+	foreach(cell, call->categorical)
+	{
+		const char *name = lfirst(cell);
+		int			i = 0;
+
+		while (i < count && strcmp(fields[i].name, name) != 0)
+			i++;
+		if (i == count)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("option \"categorical\" names \"%s\", which is no feature", name)));
+		pm_field_categorical(&fields[i], "categorical");
+	}
+}
+
 PmFrame *
 pm_ctr_read_frame(const CtrTraining *training, const PmSource *source,
 				  const int *columns, int count, const PmField *label,
@@ -23,6 +43,7 @@ pm_ctr_read_frame(const CtrTraining *training, const PmSource *source,
 
 	for (int i = 0; i < count; i++)
 		fields[i] = source->fields[columns[i]];
+	pm_ctr_mark_categorical(call, fields, count);
 	spec.column_count = count;
 	spec.columns = fields;
 	spec.label = label;

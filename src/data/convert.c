@@ -38,6 +38,24 @@ vector_cast(Oid type)
 	return InvalidOid;
 }
 
+static bool
+is_integer(Oid type)
+{
+	return type == INT2OID || type == INT4OID || type == INT8OID;
+}
+
+void
+pm_field_categorical(PmField *field, const char *option)
+{
+	field->categorical = is_integer(field->type);
+	if (!field->categorical && pm_column_class(field) != PM_COLUMN_CATEGORY)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("option \"%s\" names column \"%s\" of type %s, which is neither an integer nor a category",
+						option, field->name, format_type_be(field->type)),
+				 errhint("Cast it in a view, for example \"%s\"::text.", field->name)));
+}
+
 /* The cast to suggest for a type that is no feature. */
 static const char *
 suggested_cast(Oid type)
@@ -172,7 +190,9 @@ pm_converter_init(PmConverter *converter, const PmField *field,
 	bool		is_varlena;
 
 	memset(converter, 0, sizeof(*converter));
-	converter->class = pm_column_class(field);
+	converter->from_integers = is_integer(field->type) &&
+		(field->categorical || (column != NULL && column->from_integers));
+	converter->class = converter->from_integers ? PM_COLUMN_CATEGORY : pm_column_class(field);
 	converter->type = field->type;
 	converter->name = field->name;
 	if (column != NULL && converter->class != column->class)

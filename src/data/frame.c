@@ -55,6 +55,7 @@ init_column(PmFrameBuilder *builder, int index)
 	slot->dense_at = slot->code_at = slot->set_at = -1;
 	column->name = (char *) slot->converter.name;
 	column->class = slot->converter.class;
+	column->from_integers = slot->converter.from_integers;
 	column->length = 1;
 	switch (column->class)
 	{

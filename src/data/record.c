@@ -38,6 +38,7 @@ fill_field(PmField *field, Form_pg_attribute attribute)
 	field->typmod = attribute->atttypmod;
 	field->type = getBaseTypeAndTypmod(attribute->atttypid, &field->typmod);
 	field->number = attribute->attnum;
+	field->categorical = false;
 }
 
 PmField *

@@ -11,6 +11,9 @@
 
 #include "pm_bytes.h"
 
+/* The class, in bytes, of categories that came as integers. */
+#define INTEGER_CATEGORY (PM_COLUMN_VECTOR + 1)
+
 /* Versions of its bytes: with the features' scales, and without. */
 #define VERSION_SCALED 1
 #define VERSION_UNSCALED 2
@@ -169,7 +172,7 @@ static void
 put_column(PmByteWriter *writer, const PmColumn *column)
 {
 	pm_put_string(writer, column->name);
-	pm_put_u32(writer, column->class);
+	pm_put_u32(writer, column->from_integers ? INTEGER_CATEGORY : column->class);
 	pm_put_u32(writer, column->length);
 	pm_put(writer, &column->newest, sizeof(double));
 	pm_put_string(writer, column->time_zone);
@@ -252,7 +255,10 @@ take_column(PmByteReader *reader, PmColumn *column)
 	uint32_t	length;
 
 	PM_TRY(pm_take_string(reader, &column->name));
-	PM_TRY(pm_take_u32(reader, &class, PM_COLUMN_VECTOR, "unknown class of column"));
+	PM_TRY(pm_take_u32(reader, &class, INTEGER_CATEGORY, "unknown class of column"));
+	column->from_integers = class == INTEGER_CATEGORY;
+	if (column->from_integers)
+		class = PM_COLUMN_CATEGORY;
 	PM_TRY(pm_take_u32(reader, &length, MAX_FEATURES, "a vector is too long"));
 	PM_TRY(pm_take(reader, &column->newest, sizeof(double)));
 	PM_TRY(pm_take_string(reader, &column->time_zone));

@@ -36,6 +36,7 @@ read_fields(PmSource *source, TupleDesc descriptor)
 		field->type = getBaseTypeAndTypmod(attribute->atttypid,
 										   &field->typmod);
 		field->number = attribute->attnum;
+		field->categorical = false;
 		source->field_count++;
 	}
 }

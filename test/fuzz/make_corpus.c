@@ -381,7 +381,7 @@ save_bad_values(void)
 	finish();
 	save("corrupt_dictionary_of_number");
 	begin("nc", 2, PM_METRIC_EUCLIDEAN);
-	draft.schema->columns[0].class = 7;
+	draft.schema->columns[0].class = PM_COLUMN_VECTOR + 2;
 	finish();
 	save("corrupt_class");
 	begin("nc", 2, PM_METRIC_EUCLIDEAN);
