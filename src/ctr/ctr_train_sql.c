@@ -12,6 +12,7 @@
 #include "ctr_sql.h"
 #include "pm_meta.h"
 #include "pm_metrics.h"
+#include "pm_sort.h"
 
 void
 pm_ctr_mark_categorical(const CtrCall *call, PmField *fields, int count)
@@ -107,7 +108,7 @@ pm_ctr_time_cut(PmContext *ctx, const PmFrame *frame, double share)
 
 	pm_host_check(ctx, pm_alloc(ctx, "the rows' times", frame->n, sizeof(double), &times));
 	memcpy(times, frame->times, frame->n * sizeof(double));
-	qsort(times, frame->n, sizeof(double), compare_doubles);
+	pm_host_check(ctx, pm_sort(ctx, times, frame->n, sizeof(double), compare_doubles));
 	at = Min(at, frame->n - 1);
 	for (low = at; low > 0 && times[low - 1] == times[at];)
 		low--;

@@ -6,8 +6,9 @@
 
 #include <limits.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "pm_sort.h"
 
 /* ---- categories ------------------------------------------------------- */
 
@@ -83,8 +84,7 @@ pm_ctr_sorted_values(PmContext *ctx, const CtrTable *table, int at,
 		else if (*count < limit)
 			(*values)[(*count)++] = v;
 	}
-	qsort(*values, *count, sizeof(float), compare_floats);
-	return PM_OK;
+	return pm_sort(ctx, *values, *count, sizeof(float), compare_floats);
 }
 
 int64_t
@@ -116,10 +116,10 @@ compare_keys(const void *left, const void *right)
 	return (a > b) - (a < b);
 }
 
-void
-pm_ctr_sort_keys(uint64_t *keys, int64_t count)
+PmStatus
+pm_ctr_sort_keys(PmContext *ctx, uint64_t *keys, int64_t count)
 {
-	qsort(keys, count, sizeof(uint64_t), compare_keys);
+	return pm_sort(ctx, keys, count, sizeof(uint64_t), compare_keys);
 }
 
 /* Of sorted keys those that occur often enough, each once, in place. */
@@ -166,7 +166,7 @@ pm_ctr_cross_keys(PmContext *ctx, const CtrLayout *layout,
 			keys[count++] = pm_ctr_cross_key(layout, part, table->dense + i * table->dense_width,
 											 table->codes + i * table->code_width);
 	}
-	pm_ctr_sort_keys(keys, count);
+	PM_TRY(pm_ctr_sort_keys(ctx, keys, count));
 	*kept = frequent_keys(keys, count, frequency, rare);
 	if (*kept >= INT32_MAX - 1)
 		return pm_fail(ctx, PM_TOO_LARGE, "a cross has too many combinations");

@@ -59,6 +59,6 @@ extern PmStatus pm_ctr_cross_keys(PmContext *ctx, const CtrLayout *layout,
 								  int64_t frequency, uint64_t **keys,
 								  int64_t *kept, bool *rare);
 
-extern void pm_ctr_sort_keys(uint64_t *keys, int64_t count);
+extern PmStatus pm_ctr_sort_keys(PmContext *ctx, uint64_t *keys, int64_t count);
 
 #endif							/* LAYOUT_COUNT_H */

@@ -193,7 +193,7 @@ extend_cross(Extension *extension, const CtrPart *old, CtrPart *part,
 	PM_TRY(pm_alloc(ctx, "the layout", old->key_count + found_count, sizeof(uint64_t), &part->keys));
 	for (int32_t k = 0; k < old->key_count; k++)
 		olds[k] = move_key(extension, old, old->keys[k]);
-	pm_ctr_sort_keys(olds, old->key_count);
+	PM_TRY(pm_ctr_sort_keys(ctx, olds, old->key_count));
 	while (i < old->key_count || j < found_count)
 	{
 		bool		from_old = i < old->key_count && (j == found_count || olds[i] <= found[j]);

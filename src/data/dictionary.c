@@ -5,10 +5,10 @@
 #include "pm_schema.h"
 
 #include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "pm_hash.h"
+#include "pm_sort.h"
 
 #define FIRST_SLOTS 64
 #define CHECK_INTERVAL 256
@@ -169,7 +169,7 @@ pm_dictionary_sort(PmContext *ctx, PmDictionary *dictionary, int32_t first,
 												  &items[code].length);
 		items[code].code = code;
 	}
-	qsort(items + first, dictionary->count - first, sizeof(SortItem), compare_items);
+	PM_TRY(pm_sort(ctx, items + first, dictionary->count - first, sizeof(SortItem), compare_items));
 	for (int32_t code = 0; code < dictionary->count; code++)
 	{
 		memcpy(bytes + used, items[code].string, items[code].length);
