@@ -13,31 +13,52 @@
 
 #include "kmeans_internal.h"
 #include "kmeans_sql.h"
+#include "pm_stream.h"
 
 #define CHECK_INTERVAL (1 << 16)
 
 /* What became of the rows, by place in the input. */
 typedef struct Segments
 {
+	PmStream	stream;			/* first: a row each, in the order of the input */
+	const PmIds *ids;
 	int32_t    *clusters;		/* from 0; -1: left out of the training */
 	float	   *distances;
 } Segments;
 
+/* A row of the result. */
+static void
+segment_row(const PmStream *stream, int64 place, Datum *values, bool *nulls)
+{
+	const Segments *segments = (const Segments *) stream;
+	int32_t		cluster = segments->clusters[place];
+
+	values[0] = pm_ids_get(segments->ids, place, &nulls[0]);
+	nulls[1] = nulls[2] = cluster < 0;
+	values[1] = Int32GetDatum(cluster + 1);
+	values[2] = cluster < 0 ? (Datum) 0 :
+		Float8GetDatum(segments->distances[place]);
+}
+
 /* Bring clusters and distances to the rows' places. */
-static Segments
+static Segments *
 find_segments(PmContext *ctx, const KMeansOutcome *outcome,
-			  PmKMeansMetric metric)
+			  PmKMeansMetric metric, const PmIds *ids)
 {
 	const PmFrame *frame = outcome->frame;
 	const PmKMeansFit *fit = &outcome->fit;
-	Segments	segments;
+	Segments   *segments = MemoryContextAllocZero(pm_host_memory(ctx),
+												  sizeof(Segments));
 
+	segments->stream.count = ids->count;
+	segments->stream.row = segment_row;
+	segments->ids = ids;
 	pm_host_check(ctx, pm_alloc(ctx, "the rows' clusters", frame->rows_read,
-								sizeof(int32_t), &segments.clusters));
+								sizeof(int32_t), &segments->clusters));
 	pm_host_check(ctx, pm_alloc(ctx, "the rows' distances", frame->rows_read,
-								sizeof(float), &segments.distances));
+								sizeof(float), &segments->distances));
 	for (int64_t place = 0; place < frame->rows_read; place++)
-		segments.clusters[place] = -1;
+		segments->clusters[place] = -1;
 	for (int64_t i = 0; i < frame->n; i++)
 	{
 		const float *row = outcome->rows.x + (size_t) i * fit->d;
@@ -46,33 +67,12 @@ find_segments(PmContext *ctx, const KMeansOutcome *outcome,
 
 		if (i % CHECK_INTERVAL == 0)
 			CHECK_FOR_INTERRUPTS();
-		segments.clusters[place] = fit->labels[i];
-		segments.distances[place] =
+		segments->clusters[place] = fit->labels[i];
+		segments->distances[place] =
 			(float) pm_kmeans_metric_distance(metric, row, fit->d,
 											  pm_kmeans_distance(row, centroid, fit->d));
 	}
 	return segments;
-}
-
-/* A row each, in the order of the input. */
-static void
-put_segments(PmRows *rows, const PmIds *ids, const Segments *segments)
-{
-	for (int64_t place = 0; place < ids->count; place++)
-	{
-		Datum		values[3];
-		bool		nulls[3];
-		int32_t		cluster = segments->clusters[place];
-
-		if (place % CHECK_INTERVAL == 0)
-			CHECK_FOR_INTERRUPTS();
-		values[0] = pm_ids_get(ids, place, &nulls[0]);
-		nulls[1] = nulls[2] = cluster < 0;
-		values[1] = Int32GetDatum(cluster + 1);
-		values[2] = cluster < 0 ? (Datum) 0 :
-			Float8GetDatum(segments->distances[place]);
-		pm_rows_put(rows, values, nulls);
-	}
 }
 
 PM_FUNCTION(pm_segment);
@@ -84,11 +84,10 @@ PM_FUNCTION(pm_segment);
 Datum
 pm_segment(PG_FUNCTION_ARGS)
 {
-	PmRows		rows = pm_rows_begin(fcinfo);
 	PmContext  *ctx;
 	KMeansCall	call;
 	KMeansOutcome outcome;
-	Segments	segments;
+	Segments   *segments;
 	PmSource   *source;
 	PmFrame    *frame;
 	PmIds	   *ids;
@@ -97,6 +96,7 @@ pm_segment(PG_FUNCTION_ARGS)
 	int			count;
 	int			id_column;
 
+	pm_stream_check(fcinfo);
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
@@ -117,8 +117,7 @@ pm_segment(PG_FUNCTION_ARGS)
 	frame = pm_kmeans_read(ctx, source, columns, count, &call, ids, id_column);
 	pm_kmeans_encode(ctx, frame, &call, &outcome);
 	pm_kmeans_train(ctx, &call, &outcome);
-	segments = find_segments(ctx, &outcome, call.metric);
-	put_segments(&rows, ids, &segments);
-	pm_host_end(ctx);
-	return (Datum) 0;
+	segments = find_segments(ctx, &outcome, call.metric, ids);
+	pm_release(ctx, (void *) outcome.rows.x); /* not while rows are fetched */
+	return pm_stream_return(fcinfo, ctx, &segments->stream);
 }
