@@ -8,14 +8,15 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "miscadmin.h"
 #include "utils/array.h"
 
 #include "kmeans_internal.h"
 #include "kmeans_sql.h"
+#include "pm_parallel.h"
 #include "pm_stream.h"
 
-#define CHECK_INTERVAL (1 << 16)
+/* Rows that a task brings to their places. */
+#define PIECE_ROWS 16384
 
 /* What became of the rows, by place in the input. */
 typedef struct Segments
@@ -40,15 +41,46 @@ segment_row(const PmStream *stream, int64 place, Datum *values, bool *nulls)
 		Float8GetDatum(segments->distances[place]);
 }
 
+/* Rows of the fit whose clusters and distances go to their places. */
+typedef struct Placing
+{
+	const Segments *segments;
+	const KMeansOutcome *outcome;
+	PmKMeansMetric metric;
+} Placing;
+
+/* Place a piece of them; on a thread. */
+static void
+place_rows(int64_t index, int lane, void *argument)
+{
+	const Placing *placing = argument;
+	const KMeansOutcome *outcome = placing->outcome;
+	const PmKMeansFit *fit = &outcome->fit;
+	int64_t		begin = index * PIECE_ROWS;
+	int64_t		end = Min(begin + PIECE_ROWS, outcome->frame->n);
+
+	for (int64_t i = begin; i < end; i++)
+	{
+		const float *row = outcome->rows.x + (size_t) i * fit->d;
+		const float *centroid = fit->centroids + (size_t) fit->labels[i] * fit->d;
+		double		distance = pm_kmeans_distance(row, centroid, fit->d);
+		int64_t		place = outcome->frame->ordinals[i];
+
+		placing->segments->clusters[place] = fit->labels[i];
+		placing->segments->distances[place] =
+			(float) pm_kmeans_metric_distance(placing->metric, row, fit->d, distance);
+	}
+}
+
 /* Bring clusters and distances to the rows' places. */
 static Segments *
 find_segments(PmContext *ctx, const KMeansOutcome *outcome,
 			  PmKMeansMetric metric, const PmIds *ids)
 {
 	const PmFrame *frame = outcome->frame;
-	const PmKMeansFit *fit = &outcome->fit;
 	Segments   *segments = MemoryContextAllocZero(pm_host_memory(ctx),
 												  sizeof(Segments));
+	Placing		placing = {segments, outcome, metric};
 
 	segments->stream.count = ids->count;
 	segments->stream.row = segment_row;
@@ -57,21 +89,13 @@ find_segments(PmContext *ctx, const KMeansOutcome *outcome,
 								sizeof(int32_t), &segments->clusters));
 	pm_host_check(ctx, pm_alloc(ctx, "the rows' distances", frame->rows_read,
 								sizeof(float), &segments->distances));
-	for (int64_t place = 0; place < frame->rows_read; place++)
-		segments->clusters[place] = -1;
-	for (int64_t i = 0; i < frame->n; i++)
-	{
-		const float *row = outcome->rows.x + (size_t) i * fit->d;
-		const float *centroid = fit->centroids + (size_t) fit->labels[i] * fit->d;
-		int64_t		place = frame->ordinals[i];
-
-		if (i % CHECK_INTERVAL == 0)
-			CHECK_FOR_INTERRUPTS();
-		segments->clusters[place] = fit->labels[i];
-		segments->distances[place] =
-			(float) pm_kmeans_metric_distance(metric, row, fit->d,
-											  pm_kmeans_distance(row, centroid, fit->d));
-	}
+	if (frame->n < frame->rows_read)
+		for (int64_t place = 0; place < frame->rows_read; place++)
+			segments->clusters[place] = -1;
+	pm_host_check(ctx, pm_parallel(ctx, "segments",
+								   (frame->n + PIECE_ROWS - 1) / PIECE_ROWS,
+								   PIECE_ROWS * (10.0 + outcome->fit.d),
+								   place_rows, &placing));
 	return segments;
 }
 
