@@ -19,22 +19,25 @@
 #include "pm_host.h"
 
 /*
- * The rows.  `row` fills in row i, from 0, a value and a null flag a column;
- * what values point to stays until the stream ends.  It is asked for any row,
- * mostly the next one, perhaps none, perhaps twice: cursors go back.  It runs
- * after the function has returned, so it must not use SQL: the function may
- * have had another role or other settings.
+ * The rows.  `value` gives that of a row and a column, both from 0; what it
+ * points to stays until the stream ends.  It is asked for any row, mostly the
+ * next one, perhaps none, perhaps twice: cursors go back.  It runs after the
+ * function has returned, so it must not use SQL: the function may have had
+ * another role or other settings.
  */
 typedef struct PmStream PmStream;
 struct PmStream
 {
 	int64		count;
-	void		(*row) (const PmStream *stream, int64 i, Datum *values,
-						bool *nulls);
+	Datum		(*value) (const PmStream *stream, int64 row, int column,
+						  bool *isnull);
 };
 
 /* An ERROR where the caller cannot take a set; to be known before the work. */
 extern void pm_stream_check(FunctionCallInfo fcinfo);
+
+/* Will a column be asked for?  Where not, it need not be computed. */
+extern bool pm_stream_wants(FunctionCallInfo fcinfo, int column);
 
 /*
  * The function's end: `return pm_stream_return(...)`.  The stream lives in

@@ -29,6 +29,14 @@ pm_stream_check(FunctionCallInfo fcinfo)
 		pm_rows_check(fcinfo);
 }
 
+bool
+pm_stream_wants(FunctionCallInfo fcinfo, int column)
+{
+	PmStreamRequest *request = find_request(fcinfo);
+
+	return request == NULL || bms_is_member(column, request->columns);
+}
+
 /* Every row into a tuplestore. */
 static void
 store_rows(FunctionCallInfo fcinfo, const PmStream *stream)
@@ -41,7 +49,8 @@ store_rows(FunctionCallInfo fcinfo, const PmStream *stream)
 	{
 		if (i % CHECK_INTERVAL == 0)
 			CHECK_FOR_INTERRUPTS();
-		stream->row(stream, i, values, nulls);
+		for (int column = 0; column < rows.descriptor->natts; column++)
+			values[column] = stream->value(stream, i, column, &nulls[column]);
 		pm_rows_put(&rows, values, nulls);
 	}
 }

@@ -20,6 +20,7 @@
 typedef struct PmStreamRequest
 {
 	ReturnSetInfo result;		/* with PM_STREAM_MODE in allowedModes */
+	const Bitmapset *columns;	/* that are wanted, from 0 */
 	const PmStream *stream;		/* NULL until the function has returned */
 } PmStreamRequest;
 

@@ -21,8 +21,8 @@
 #include "optimizer/optimizer.h"
 #include "optimizer/pathnode.h"
 #include "optimizer/paths.h"
-#include "optimizer/plancat.h"
 #include "optimizer/restrictinfo.h"
+#include "optimizer/tlist.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
@@ -89,21 +89,41 @@ pm_stream_support(PG_FUNCTION_ARGS)
 
 /* ---- the plan --------------------------------------------------------- */
 
+/* Add the columns that expressions use to those of the scan. */
+static List *
+add_columns(List *columns, RelOptInfo *rel, List *expressions)
+{
+	List	   *vars = pull_var_clause((Node *) expressions,
+									   PVC_RECURSE_PLACEHOLDERS);
+	ListCell   *cell;
+
+	/* a LATERAL call's quals have Vars of others too */
+	foreach(cell, vars)
+		if (lfirst_node(Var, cell)->varno == rel->relid)
+			columns = add_to_flat_tlist(columns, list_make1(lfirst(cell)));
+	return columns;
+}
+
 /*
  * The plan of a path.  The scan is of no relation, as far as the executor is
- * concerned, and so its rows' columns stand in a target list.
+ * concerned, and so its rows' columns stand in a target list.  They are those
+ * that are used, in the result's order: mostly that spares a projection.
  */
 static Plan *
 make_plan(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist,
 		  List *clauses, List *custom_plans)
 {
 	CustomScan *scan = makeNode(CustomScan);
+	List	   *quals = extract_actual_clauses(clauses, false);
+	List	   *columns;
 
 	scan->scan.plan.targetlist = tlist;
-	scan->scan.plan.qual = extract_actual_clauses(clauses, false);
+	scan->scan.plan.qual = quals;
 	scan->flags = path->flags;
 	scan->custom_exprs = path->custom_private;
-	scan->custom_scan_tlist = build_physical_tlist(root, rel);
+	/* tlist is NIL where a projection's takes its place */
+	columns = add_columns(NIL, rel, rel->reltarget->exprs);
+	scan->custom_scan_tlist = add_columns(columns, rel, quals);
 	scan->methods = &pm_stream_scan_methods;
 	return &scan->scan.plan;
 }

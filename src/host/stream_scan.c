@@ -27,6 +27,9 @@ typedef struct StreamScan
 	CustomScanState css;		/* first: what the executor sees */
 	SetExprState *call;
 	Bitmapset  *params;			/* that the arguments depend on */
+	int			column_count;	/* of the slot */
+	int		   *columns;		/* where they stand in the function's rows */
+	Bitmapset  *wanted;			/* the same as a set */
 	MemoryContext memory;		/* of the call and its stream */
 	const PmStream *stream;		/* NULL: not called yet */
 	int64		position;		/* of the row in the slot */
@@ -69,6 +72,7 @@ call_function(StreamScan *scan, ExprContext *econtext)
 	request.result.type = T_ReturnSetInfo;
 	request.result.econtext = econtext;
 	request.result.allowedModes = PM_STREAM_MODE;
+	request.columns = scan->wanted;
 	fcinfo->resultinfo = (Node *) &request;
 	fcinfo->isnull = false;
 	pgstat_init_function_usage(fcinfo, &usage);
@@ -112,7 +116,9 @@ next_row(ScanState *node)
 		scan->position = Max(scan->position - 1, -1);
 	if (scan->position < 0 || scan->position >= stream->count)
 		return slot;
-	stream->row(stream, scan->position, slot->tts_values, slot->tts_isnull);
+	for (int i = 0; i < scan->column_count; i++)
+		slot->tts_values[i] = stream->value(stream, scan->position,
+											scan->columns[i], &slot->tts_isnull[i]);
 	return ExecStoreVirtualTuple(slot);
 }
 
@@ -160,6 +166,22 @@ find_params(Node *node, void *argument)
 	return expression_tree_walker(node, find_params, argument);
 }
 
+/* Which of the function's columns go where in the slot. */
+static void
+find_columns(StreamScan *scan, List *tlist)
+{
+	ListCell   *cell;
+
+	scan->columns = palloc(Max(1, list_length(tlist)) * sizeof(int));
+	foreach(cell, tlist)
+	{
+		int			column = castNode(Var, lfirst_node(TargetEntry, cell)->expr)->varattno - 1;
+
+		scan->columns[scan->column_count++] = column;
+		scan->wanted = bms_add_member(scan->wanted, column);
+	}
+}
+
 /* What a function scan does when it begins: nothing is called yet. */
 static void
 begin_scan(CustomScanState *node, EState *estate, int eflags)
@@ -174,6 +196,7 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
 											 &node->ss.ps);
 	find_params((Node *) call, &search);
 	scan->params = search.params;
+	find_columns(scan, plan->custom_scan_tlist);
 	scan->memory = AllocSetContextCreate(CurrentMemoryContext, "precmkt stream",
 										 ALLOCSET_DEFAULT_SIZES);
 	scan->position = -1;

@@ -24,21 +24,22 @@ typedef struct Segments
 	PmStream	stream;			/* first: a row each, in the order of the input */
 	const PmIds *ids;
 	int32_t    *clusters;		/* from 0; -1: left out of the training */
-	float	   *distances;
+	float	   *distances;		/* NULL: not wanted */
 } Segments;
 
-/* A row of the result. */
-static void
-segment_row(const PmStream *stream, int64 place, Datum *values, bool *nulls)
+/* A value of the result. */
+static Datum
+segment_value(const PmStream *stream, int64 place, int column, bool *isnull)
 {
 	const Segments *segments = (const Segments *) stream;
 	int32_t		cluster = segments->clusters[place];
 
-	values[0] = pm_ids_get(segments->ids, place, &nulls[0]);
-	nulls[1] = nulls[2] = cluster < 0;
-	values[1] = Int32GetDatum(cluster + 1);
-	values[2] = cluster < 0 ? (Datum) 0 :
-		Float8GetDatum(segments->distances[place]);
+	if (column == 0)
+		return pm_ids_get(segments->ids, place, isnull);
+	*isnull = cluster < 0;
+	if (column == 1)
+		return Int32GetDatum(cluster + 1);
+	return cluster < 0 ? (Datum) 0 : Float8GetDatum(segments->distances[place]);
 }
 
 /* Rows of the fit whose clusters and distances go to their places. */
@@ -63,19 +64,20 @@ place_rows(int64_t index, int lane, void *argument)
 	{
 		const float *row = outcome->rows.x + (size_t) i * fit->d;
 		const float *centroid = fit->centroids + (size_t) fit->labels[i] * fit->d;
-		double		distance = pm_kmeans_distance(row, centroid, fit->d);
 		int64_t		place = outcome->frame->ordinals[i];
 
 		placing->segments->clusters[place] = fit->labels[i];
-		placing->segments->distances[place] =
-			(float) pm_kmeans_metric_distance(placing->metric, row, fit->d, distance);
+		if (placing->segments->distances != NULL)
+			placing->segments->distances[place] = (float)
+				pm_kmeans_metric_distance(placing->metric, row, fit->d,
+										  pm_kmeans_distance(row, centroid, fit->d));
 	}
 }
 
 /* Bring clusters and distances to the rows' places. */
 static Segments *
 find_segments(PmContext *ctx, const KMeansOutcome *outcome,
-			  PmKMeansMetric metric, const PmIds *ids)
+			  PmKMeansMetric metric, const PmIds *ids, bool with_distances)
 {
 	const PmFrame *frame = outcome->frame;
 	Segments   *segments = MemoryContextAllocZero(pm_host_memory(ctx),
@@ -83,12 +85,13 @@ find_segments(PmContext *ctx, const KMeansOutcome *outcome,
 	Placing		placing = {segments, outcome, metric};
 
 	segments->stream.count = ids->count;
-	segments->stream.row = segment_row;
+	segments->stream.value = segment_value;
 	segments->ids = ids;
 	pm_host_check(ctx, pm_alloc(ctx, "the rows' clusters", frame->rows_read,
 								sizeof(int32_t), &segments->clusters));
-	pm_host_check(ctx, pm_alloc(ctx, "the rows' distances", frame->rows_read,
-								sizeof(float), &segments->distances));
+	if (with_distances)
+		pm_host_check(ctx, pm_alloc(ctx, "the rows' distances", frame->rows_read,
+									sizeof(float), &segments->distances));
 	if (frame->n < frame->rows_read)
 		for (int64_t place = 0; place < frame->rows_read; place++)
 			segments->clusters[place] = -1;
@@ -141,7 +144,8 @@ pm_segment(PG_FUNCTION_ARGS)
 	frame = pm_kmeans_read(ctx, source, columns, count, &call, ids, id_column);
 	pm_kmeans_encode(ctx, frame, &call, &outcome);
 	pm_kmeans_train(ctx, &call, &outcome);
-	segments = find_segments(ctx, &outcome, call.metric, ids);
+	segments = find_segments(ctx, &outcome, call.metric, ids,
+							 pm_stream_wants(fcinfo, 2));
 	pm_release(ctx, (void *) outcome.rows.x); /* not while rows are fetched */
 	return pm_stream_return(fcinfo, ctx, &segments->stream);
 }
