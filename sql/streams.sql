@@ -100,6 +100,18 @@ SELECT id FROM pm_segment('named', 'number', '{x}', 1) WHERE EXISTS (SELECT FROM
 SELECT * FROM (SELECT id, 1 AS source FROM pm_segment('named', 'number', '{x}', 1) UNION ALL SELECT number::text, 2 FROM named) AS u WHERE id = '2';
 SELECT (SELECT count(*) FROM pm_segment(r, 'id', '{x}', 2)) FROM (VALUES ('pts'::regclass), ('few')) AS v(r);
 
+-- columns in any order, twice, in expressions, above what else a query does
+EXPLAIN (COSTS OFF, VERBOSE) SELECT distance * 0 AS zero, id FROM pm_segment('named', 'number', '{x}', 1) WHERE cluster = 1;
+SELECT distance * 0 AS zero, id, cluster, id || '!' AS again FROM pm_segment('named', 'number', '{x}', 1);
+SELECT cluster, id FROM pm_segment('named', 'number', '{x}', 1) WHERE distance > 0 ORDER BY distance, id LIMIT 2;
+SELECT generate_series(1, cluster + 1) AS n, id FROM pm_segment('named', 'number', '{x}', 1) ORDER BY id DESC, n LIMIT 3;
+SELECT DISTINCT cluster, row_number() OVER (ORDER BY id) FROM pm_segment('named', 'number', '{x}', 1) ORDER BY 2;
+SELECT cluster + 1 AS next, GROUPING(id), count(*), max(id) FROM pm_segment('named', 'number', '{x}', 1) GROUP BY ROLLUP (cluster + 1, id) HAVING count(*) > 1 ORDER BY 1;
+SELECT n.number, s.* FROM named AS n LEFT JOIN (SELECT id, coalesce(cluster, 0) + 1 AS next, 'x' AS x FROM pm_segment('named', 'number', '{x}', 1) WHERE id <> '2') AS s ON s.id = n.number::text ORDER BY 1;
+SELECT n.number, s.* FROM named AS n LEFT JOIN LATERAL (SELECT n.number + cluster AS sum, id FROM pm_segment('named', 'number', '{x}', n.number) AS p WHERE p.cluster = n.number) AS s ON true ORDER BY 1, 3;
+SELECT id FROM pm_segment('named', 'number', '{x}', 1) WHERE current_database() <> '' AND (SELECT count(*) > 2 FROM named);
+SELECT a.id, b.cluster FROM pm_segment('named', 'number', '{x}', 1) AS a JOIN pm_segment('named', 'number', '{x}', 3) AS b ON a.id = b.id ORDER BY 1;
+
 -- one call, however often its rows are looked at; a call for each of its arguments
 SET track_functions = 'all';
 SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_material = off; SET enable_memoize = off;
