@@ -112,7 +112,10 @@ typedef struct PmRows
 	TupleDesc	descriptor;
 } PmRows;
 
-/* Set up; an ERROR where the caller cannot take a set. */
+/* An ERROR where the caller cannot take a set. */
+extern void pm_rows_check(FunctionCallInfo fcinfo);
+
+/* Check and set up.  For many rows there is pm_stream.h. */
 extern PmRows pm_rows_begin(FunctionCallInfo fcinfo);
 extern void pm_rows_put(PmRows *rows, Datum *values, bool *nulls);
 

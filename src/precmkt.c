@@ -1,6 +1,6 @@
 /*
  * precmkt.c
- *		Load time: the module's magic and its configuration parameters.
+ *		Load time: the module's magic, its configuration parameters and hooks.
  */
 #include "postgres.h"
 
@@ -10,6 +10,7 @@
 #include "utils/guc.h"
 
 #include "pm_settings.h"
+#include "pm_stream.h"
 
 PG_MODULE_MAGIC;
 
@@ -51,4 +52,5 @@ _PG_init(void)
 #else
 	EmitWarningsOnPlaceholders("precmkt");
 #endif
+	pm_stream_init();
 }

@@ -36,7 +36,8 @@ CREATE FUNCTION pm_segment(
 	OUT cluster int,
 	OUT distance float8
 ) RETURNS SETOF record
-	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL UNSAFE COST 100000 ROWS 100000;
+	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL UNSAFE COST 100000 ROWS 100000
+	SUPPORT pm_stream_support;
 COMMENT ON FUNCTION pm_segment(regclass, name, name[], int, jsonb) IS
 	'Cluster the rows of a relation and give each row''s cluster: pm_kmeans and pm_kmeans_assign in one call. Ids come as text.';
 
@@ -53,7 +54,8 @@ CREATE FUNCTION pm_segment(
 	OUT cluster int,
 	OUT distance float8
 ) RETURNS SETOF record
-	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL UNSAFE COST 100000 ROWS 100000;
+	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL UNSAFE COST 100000 ROWS 100000
+	SUPPORT pm_stream_support;
 COMMENT ON FUNCTION pm_segment(regclass, name, name[], int, jsonb, bigint) IS
 	'pm_segment with bigint ids: id_type => NULL::bigint. Every argument has to be given.';
 
@@ -68,7 +70,8 @@ CREATE FUNCTION pm_segment(
 	OUT cluster int,
 	OUT distance float8
 ) RETURNS SETOF record
-	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL UNSAFE COST 100000 ROWS 100000;
+	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL UNSAFE COST 100000 ROWS 100000
+	SUPPORT pm_stream_support;
 COMMENT ON FUNCTION pm_segment(regclass, name, name[], int, jsonb, int) IS
 	'pm_segment with int ids: id_type => NULL::int. Every argument has to be given.';
 
@@ -83,7 +86,8 @@ CREATE FUNCTION pm_segment(
 	OUT cluster int,
 	OUT distance float8
 ) RETURNS SETOF record
-	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL UNSAFE COST 100000 ROWS 100000;
+	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL UNSAFE COST 100000 ROWS 100000
+	SUPPORT pm_stream_support;
 COMMENT ON FUNCTION pm_segment(regclass, name, name[], int, jsonb, uuid) IS
 	'pm_segment with uuid ids: id_type => NULL::uuid. Every argument has to be given.';
 

@@ -16,8 +16,12 @@
 
 #include "pm_frame.h"
 #include "pm_host.h"
+#include "pm_parallel.h"
 
 #define CHECK_INTERVAL (1 << 16)
+
+/* Rows of a piece of work, on a thread; sums are added up by pieces. */
+#define PIECE_ROWS 16384
 
 /* The deviation that summing equal numbers may leave, beside their mean. */
 #define ROUNDING 1e-9
@@ -99,7 +103,7 @@ times_to_ages(PmFrame *frame, const Layout *layout)
 	}
 }
 
-/* Sums over rows of one pass, by dense number. */
+/* Sums over rows, by dense number. */
 typedef struct Moments
 {
 	double	   *weight;			/* of the values that are not NULL */
@@ -118,48 +122,128 @@ allocate_moments(int width)
 	return moments;
 }
 
+/* Piecewise work on the rows: what it reads, and what it adds up or writes. */
+typedef struct Pieces
+{
+	PmContext  *ctx;
+	const PmFrame *frame;
+	const Layout *layout;
+	const double *mean;
+	double	   *sums;			/* of each piece: weights and values, or squares */
+	float	   *x;				/* the encoded rows */
+	int			x_width;
+} Pieces;
+
+/* The rows of a piece. */
+static int64_t
+piece_end(const Pieces *pieces, int64_t index)
+{
+	return Min((index + 1) * PIECE_ROWS, pieces->frame->n);
+}
+
+/* Do a piece of work for all rows. */
+static void
+run_pieces(Pieces *pieces, PmTask task)
+{
+	int64_t		count = (pieces->frame->n + PIECE_ROWS - 1) / PIECE_ROWS;
+
+	pm_host_check(pieces->ctx,
+				  pm_parallel(pieces->ctx, "encoding rows", count,
+							  PIECE_ROWS * (1.0 + pieces->x_width), task, pieces));
+}
+
+/* Weights, and weighted values, of a piece. */
+static void
+sum_values(int64_t index, int lane, void *argument)
+{
+	const Pieces *pieces = argument;
+	const PmFrame *frame = pieces->frame;
+	int			width = frame->dense_width;
+	double	   *weights = pieces->sums + (size_t) index * 2 * width;
+	double	   *values = weights + width;
+
+	for (int64_t row = index * PIECE_ROWS; row < piece_end(pieces, index); row++)
+	{
+		const float *value = frame->dense + row * width;
+		double		weight = frame->weights != NULL ? frame->weights[row] : 1;
+
+		for (int j = 0; j < width; j++)
+		{
+			bool		present = !isnan(value[j]);
+
+			weights[j] += present ? weight : 0;
+			values[j] += present ? weight * value[j] : 0;
+		}
+	}
+}
+
+/* Weighted squared deviations of a piece. */
+static void
+sum_squares(int64_t index, int lane, void *argument)
+{
+	const Pieces *pieces = argument;
+	const PmFrame *frame = pieces->frame;
+	int			width = frame->dense_width;
+	double	   *squares = pieces->sums + (size_t) index * 2 * width;
+
+	for (int64_t row = index * PIECE_ROWS; row < piece_end(pieces, index); row++)
+	{
+		const float *value = frame->dense + row * width;
+		double		weight = frame->weights != NULL ? frame->weights[row] : 1;
+
+		for (int j = 0; j < width; j++)
+		{
+			double		deviation = isnan(value[j]) ? 0 : value[j] - pieces->mean[j];
+
+			squares[j] += weight * deviation * deviation;
+		}
+	}
+}
+
+/* Add up the sums of the pieces, in their order, and empty them. */
+static void
+add_sums(Pieces *pieces, double *first, double *second)
+{
+	int			width = pieces->frame->dense_width;
+	double	   *sums = pieces->sums;
+
+	for (int64_t begin = 0; begin < pieces->frame->n; begin += PIECE_ROWS)
+		for (int half = 0; half < 2; half++)
+		{
+			double	   *to = half == 0 ? first : second;
+
+			for (int j = 0; j < width; j++, sums++)
+			{
+				if (to != NULL)
+					to[j] += *sums;
+				*sums = 0;
+			}
+		}
+}
+
 /*
  * Two passes, mean and then squared deviations from it: exact where one pass
  * of squares would cancel.
  */
 static Moments
-dense_moments(const PmFrame *frame)
+dense_moments(Pieces *pieces)
 {
-	int			width = frame->dense_width;
+	int			width = pieces->frame->dense_width;
+	size_t		count = (pieces->frame->n + PIECE_ROWS - 1) / PIECE_ROWS;
 	Moments		moments = allocate_moments(width);
 
-	for (int64_t row = 0; row < frame->n; row++)
-	{
-		const float *value = frame->dense + row * width;
-		double		weight = frame->weights != NULL ? frame->weights[row] : 1;
-
-		if (row % CHECK_INTERVAL == 0)
-			CHECK_FOR_INTERRUPTS();
-		for (int j = 0; j < width; j++)
-		{
-			bool		present = !isnan(value[j]);
-
-			moments.weight[j] += present ? weight : 0;
-			moments.mean[j] += present ? weight * value[j] : 0;
-		}
-	}
+	pm_host_check(pieces->ctx,
+				  pm_alloc_zero(pieces->ctx, "sums of the rows", count * 2 * width,
+								sizeof(double), &pieces->sums));
+	pieces->mean = moments.mean;
+	run_pieces(pieces, sum_values);
+	add_sums(pieces, moments.weight, moments.mean);
 	for (int j = 0; j < width; j++)
 		if (moments.weight[j] > 0)
 			moments.mean[j] /= moments.weight[j];
-	for (int64_t row = 0; row < frame->n; row++)
-	{
-		const float *value = frame->dense + row * width;
-		double		weight = frame->weights != NULL ? frame->weights[row] : 1;
-
-		if (row % CHECK_INTERVAL == 0)
-			CHECK_FOR_INTERRUPTS();
-		for (int j = 0; j < width; j++)
-		{
-			double		deviation = isnan(value[j]) ? 0 : value[j] - moments.mean[j];
-
-			moments.square[j] += weight * deviation * deviation;
-		}
-	}
+	run_pieces(pieces, sum_squares);
+	add_sums(pieces, moments.square, NULL);
+	pm_release(pieces->ctx, pieces->sums);
 	return moments;
 }
 
@@ -190,10 +274,12 @@ notice_coarse(const PmSchema *schema, int feature, double mean,
  * scoring as in training.
  */
 static void
-choose_scales(PmFrame *frame, const Layout *layout, bool standardize)
+choose_scales(Pieces *pieces, bool standardize)
 {
+	const PmFrame *frame = pieces->frame;
+	const Layout *layout = pieces->layout;
 	PmSchema   *schema = frame->schema;
-	Moments		moments = dense_moments(frame);
+	Moments		moments = dense_moments(pieces);
 	double		total = 0;
 
 	for (int64_t row = 0; row < frame->n; row++)
@@ -255,35 +341,45 @@ encode_indicators(const PmFrame *frame, const Layout *layout, int64_t row,
 	}
 }
 
+/* Encode a piece; in place where all columns are numbers. */
+static void
+encode_rows(int64_t index, int lane, void *argument)
+{
+	const Pieces *pieces = argument;
+	const PmFrame *frame = pieces->frame;
+	bool		in_place = pieces->x == frame->dense;
+
+	for (int64_t row = index * PIECE_ROWS; row < piece_end(pieces, index); row++)
+	{
+		float	   *to = pieces->x + row * pieces->x_width;
+
+		if (!in_place)
+			memset(to, 0, pieces->x_width * sizeof(float));
+		encode_numbers(frame, pieces->layout, frame->dense + row * frame->dense_width, to);
+		if (!in_place)
+			encode_indicators(frame, pieces->layout, row, to);
+	}
+}
+
 float *
 pm_frame_encode(PmContext *ctx, PmFrame *frame, bool standardize)
 {
 	PmSchema   *schema = frame->schema;
 	Layout		layout = find_layout(frame);
-	int			width = schema->feature_count;
 	bool		in_place = frame->code_width == 0 && frame->set_count == 0;
-	float	   *x = frame->dense;
-	size_t		row_bytes = width * sizeof(float);
+	Pieces		pieces = {ctx, frame, &layout};
 
 	pm_host_check(ctx, pm_schema_init_scales(ctx, schema));
+	pieces.x = frame->dense;
+	pieces.x_width = schema->feature_count;
 	times_to_ages(frame, &layout);
-	choose_scales(frame, &layout, standardize);
+	choose_scales(&pieces, standardize);
 	if (!in_place)
-		pm_host_check(ctx, pm_alloc(ctx, "the encoded rows", frame->n, row_bytes, &x));
-	for (int64_t row = 0; row < frame->n; row++)
-	{
-		float	   *to = x + row * width;
-
-		if (row % CHECK_INTERVAL == 0)
-			CHECK_FOR_INTERRUPTS();
-		if (!in_place)
-			memset(to, 0, row_bytes);
-		encode_numbers(frame, &layout, frame->dense + row * frame->dense_width, to);
-		if (!in_place)
-			encode_indicators(frame, &layout, row, to);
-	}
+		pm_host_check(ctx, pm_alloc(ctx, "the encoded rows", frame->n,
+									pieces.x_width * sizeof(float), &pieces.x));
+	run_pieces(&pieces, encode_rows);
 	if (!in_place)
 		pm_release(ctx, frame->dense);
 	frame->dense = NULL;
-	return x;
+	return pieces.x;
 }

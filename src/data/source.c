@@ -171,6 +171,10 @@ typedef struct RowReceiver
 	DestReceiver receiver;		/* first: what the executor sees */
 	PmRowCallback callback;
 	void	   *argument;
+	int			column_count;
+	int		   *places;			/* of the wanted columns in the query's rows */
+	Datum	   *values;			/* of the wanted columns */
+	bool	   *nulls;
 	MemoryContext row_memory;	/* emptied after each row */
 } RowReceiver;
 
@@ -181,8 +185,13 @@ receive_row(TupleTableSlot *slot, DestReceiver *self)
 	MemoryContext previous;
 
 	slot_getallattrs(slot);
+	for (int i = 0; i < receiver->column_count; i++)
+	{
+		receiver->values[i] = slot->tts_values[receiver->places[i]];
+		receiver->nulls[i] = slot->tts_isnull[receiver->places[i]];
+	}
 	previous = MemoryContextSwitchTo(receiver->row_memory);
-	receiver->callback(receiver->argument, slot->tts_values, slot->tts_isnull);
+	receiver->callback(receiver->argument, receiver->values, receiver->nulls);
 	MemoryContextSwitchTo(previous);
 	MemoryContextReset(receiver->row_memory);
 	return true;
@@ -198,23 +207,53 @@ receiver_done(DestReceiver *self)
 {
 }
 
+/*
+ * The query.  It names the columns in the table's order, not in the caller's,
+ * and places[i] tells where columns[i] stands: where a table's every column
+ * is wanted, the executor then hands out the rows as they are stored, and
+ * saves a projection of each.
+ */
+static char *
+write_query(const PmSource *source, const int *columns, int column_count,
+			int64 limit, int *places)
+{
+	StringInfoData query;
+	int		   *order = palloc(Max(1, column_count) * sizeof(int));
+
+	for (int i = 0; i < column_count; i++)
+	{
+		int			at = i;
+
+		for (; at > 0 && columns[order[at - 1]] > columns[i]; at--)
+			order[at] = order[at - 1];
+		order[at] = i;
+	}
+	initStringInfo(&query);
+	appendStringInfoString(&query, "SELECT ");
+	for (int i = 0; i < column_count; i++)
+	{
+		const PmField *field = &source->fields[columns[order[i]]];
+
+		places[order[i]] = i;
+		appendStringInfo(&query, "%s%s", i > 0 ? ", " : "",
+						 quote_identifier(field->name));
+	}
+	appendStringInfo(&query, " FROM %s", source->name);
+	if (limit > 0)
+		appendStringInfo(&query, " LIMIT " INT64_FORMAT, limit);
+	pfree(order);
+	return query.data;
+}
+
 void
 pm_source_scan(const PmSource *source, const int *columns, int column_count,
 			   int64 limit, PmRowCallback callback, void *argument)
 {
 	RowReceiver receiver = {0};
 	SPIExecuteOptions options = {0};
-	StringInfoData query;
+	size_t		room = Max(1, column_count);
+	char	   *query;
 	int			status;
-
-	initStringInfo(&query);
-	appendStringInfoString(&query, "SELECT ");
-	for (int i = 0; i < column_count; i++)
-		appendStringInfo(&query, "%s%s", i > 0 ? ", " : "",
-						 quote_identifier(source->fields[columns[i]].name));
-	appendStringInfo(&query, " FROM %s", source->name);
-	if (limit > 0)
-		appendStringInfo(&query, " LIMIT " INT64_FORMAT, limit);
 
 	receiver.receiver.receiveSlot = receive_row;
 	receiver.receiver.rStartup = receiver_startup;
@@ -224,6 +263,11 @@ pm_source_scan(const PmSource *source, const int *columns, int column_count,
 												 * "no result wanted" */
 	receiver.callback = callback;
 	receiver.argument = argument;
+	receiver.column_count = column_count;
+	receiver.places = palloc(room * sizeof(int));
+	receiver.values = palloc(room * sizeof(Datum));
+	receiver.nulls = palloc(room * sizeof(bool));
+	query = write_query(source, columns, column_count, limit, receiver.places);
 	receiver.row_memory = AllocSetContextCreate(CurrentMemoryContext,
 												"precmkt row",
 												ALLOCSET_SMALL_SIZES);
@@ -233,11 +277,14 @@ pm_source_scan(const PmSource *source, const int *columns, int column_count,
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	status = SPI_execute_extended(query.data, &options);
+	status = SPI_execute_extended(query, &options);
 	if (status != SPI_OK_SELECT)
 		elog(ERROR, "reading %s failed: %s", source->name,
 			 SPI_result_code_string(status));
 	SPI_finish();
 	MemoryContextDelete(receiver.row_memory);
-	pfree(query.data);
+	pfree(query);
+	pfree(receiver.places);
+	pfree(receiver.values);
+	pfree(receiver.nulls);
 }

@@ -14,12 +14,10 @@
 
 #include "pm_host.h"
 
-PmRows
-pm_rows_begin(FunctionCallInfo fcinfo)
+void
+pm_rows_check(FunctionCallInfo fcinfo)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	PmRows		rows;
-	MemoryContext previous;
 
 	if (result == NULL || !IsA(result, ReturnSetInfo))
 		ereport(ERROR,
@@ -29,7 +27,16 @@ pm_rows_begin(FunctionCallInfo fcinfo)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("materialize mode required, but it is not allowed in this context")));
+}
 
+PmRows
+pm_rows_begin(FunctionCallInfo fcinfo)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	PmRows		rows;
+	MemoryContext previous;
+
+	pm_rows_check(fcinfo);
 	previous = MemoryContextSwitchTo(result->econtext->ecxt_per_query_memory);
 	if (get_call_result_type(fcinfo, NULL, &rows.descriptor) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");

@@ -8,71 +8,98 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "miscadmin.h"
 #include "utils/array.h"
 
 #include "kmeans_internal.h"
 #include "kmeans_sql.h"
+#include "pm_parallel.h"
+#include "pm_stream.h"
 
-#define CHECK_INTERVAL (1 << 16)
+/* Rows that a task brings to their places. */
+#define PIECE_ROWS 16384
 
 /* What became of the rows, by place in the input. */
 typedef struct Segments
 {
+	PmStream	stream;			/* first: a row each, in the order of the input */
+	const PmIds *ids;
 	int32_t    *clusters;		/* from 0; -1: left out of the training */
-	float	   *distances;
+	float	   *distances;		/* NULL: not wanted */
 } Segments;
 
-/* Bring clusters and distances to the rows' places. */
-static Segments
-find_segments(PmContext *ctx, const KMeansOutcome *outcome,
-			  PmKMeansMetric metric)
+/* A value of the result. */
+static Datum
+segment_value(const PmStream *stream, int64 place, int column, bool *isnull)
 {
-	const PmFrame *frame = outcome->frame;
-	const PmKMeansFit *fit = &outcome->fit;
-	Segments	segments;
+	const Segments *segments = (const Segments *) stream;
+	int32_t		cluster = segments->clusters[place];
 
-	pm_host_check(ctx, pm_alloc(ctx, "the rows' clusters", frame->rows_read,
-								sizeof(int32_t), &segments.clusters));
-	pm_host_check(ctx, pm_alloc(ctx, "the rows' distances", frame->rows_read,
-								sizeof(float), &segments.distances));
-	for (int64_t place = 0; place < frame->rows_read; place++)
-		segments.clusters[place] = -1;
-	for (int64_t i = 0; i < frame->n; i++)
+	if (column == 0)
+		return pm_ids_get(segments->ids, place, isnull);
+	*isnull = cluster < 0;
+	if (column == 1)
+		return Int32GetDatum(cluster + 1);
+	return cluster < 0 ? (Datum) 0 : Float8GetDatum(segments->distances[place]);
+}
+
+/* Rows of the fit whose clusters and distances go to their places. */
+typedef struct Placing
+{
+	const Segments *segments;
+	const KMeansOutcome *outcome;
+	PmKMeansMetric metric;
+} Placing;
+
+/* Place a piece of them; on a thread. */
+static void
+place_rows(int64_t index, int lane, void *argument)
+{
+	const Placing *placing = argument;
+	const KMeansOutcome *outcome = placing->outcome;
+	const PmKMeansFit *fit = &outcome->fit;
+	int64_t		begin = index * PIECE_ROWS;
+	int64_t		end = Min(begin + PIECE_ROWS, outcome->frame->n);
+
+	for (int64_t i = begin; i < end; i++)
 	{
 		const float *row = outcome->rows.x + (size_t) i * fit->d;
 		const float *centroid = fit->centroids + (size_t) fit->labels[i] * fit->d;
-		int64_t		place = frame->ordinals[i];
+		int64_t		place = outcome->frame->ordinals[i];
 
-		if (i % CHECK_INTERVAL == 0)
-			CHECK_FOR_INTERRUPTS();
-		segments.clusters[place] = fit->labels[i];
-		segments.distances[place] =
-			(float) pm_kmeans_metric_distance(metric, row, fit->d,
-											  pm_kmeans_distance(row, centroid, fit->d));
+		placing->segments->clusters[place] = fit->labels[i];
+		if (placing->segments->distances != NULL)
+			placing->segments->distances[place] = (float)
+				pm_kmeans_metric_distance(placing->metric, row, fit->d,
+										  pm_kmeans_distance(row, centroid, fit->d));
 	}
-	return segments;
 }
 
-/* A row each, in the order of the input. */
-static void
-put_segments(PmRows *rows, const PmIds *ids, const Segments *segments)
+/* Bring clusters and distances to the rows' places. */
+static Segments *
+find_segments(PmContext *ctx, const KMeansOutcome *outcome,
+			  PmKMeansMetric metric, const PmIds *ids, bool with_distances)
 {
-	for (int64_t place = 0; place < ids->count; place++)
-	{
-		Datum		values[3];
-		bool		nulls[3];
-		int32_t		cluster = segments->clusters[place];
+	const PmFrame *frame = outcome->frame;
+	Segments   *segments = MemoryContextAllocZero(pm_host_memory(ctx),
+												  sizeof(Segments));
+	Placing		placing = {segments, outcome, metric};
 
-		if (place % CHECK_INTERVAL == 0)
-			CHECK_FOR_INTERRUPTS();
-		values[0] = pm_ids_get(ids, place, &nulls[0]);
-		nulls[1] = nulls[2] = cluster < 0;
-		values[1] = Int32GetDatum(cluster + 1);
-		values[2] = cluster < 0 ? (Datum) 0 :
-			Float8GetDatum(segments->distances[place]);
-		pm_rows_put(rows, values, nulls);
-	}
+	segments->stream.count = ids->count;
+	segments->stream.value = segment_value;
+	segments->ids = ids;
+	pm_host_check(ctx, pm_alloc(ctx, "the rows' clusters", frame->rows_read,
+								sizeof(int32_t), &segments->clusters));
+	if (with_distances)
+		pm_host_check(ctx, pm_alloc(ctx, "the rows' distances", frame->rows_read,
+									sizeof(float), &segments->distances));
+	if (frame->n < frame->rows_read)
+		for (int64_t place = 0; place < frame->rows_read; place++)
+			segments->clusters[place] = -1;
+	pm_host_check(ctx, pm_parallel(ctx, "segments",
+								   (frame->n + PIECE_ROWS - 1) / PIECE_ROWS,
+								   PIECE_ROWS * (10.0 + outcome->fit.d),
+								   place_rows, &placing));
+	return segments;
 }
 
 PM_FUNCTION(pm_segment);
@@ -84,11 +111,10 @@ PM_FUNCTION(pm_segment);
 Datum
 pm_segment(PG_FUNCTION_ARGS)
 {
-	PmRows		rows = pm_rows_begin(fcinfo);
 	PmContext  *ctx;
 	KMeansCall	call;
 	KMeansOutcome outcome;
-	Segments	segments;
+	Segments   *segments;
 	PmSource   *source;
 	PmFrame    *frame;
 	PmIds	   *ids;
@@ -97,6 +123,7 @@ pm_segment(PG_FUNCTION_ARGS)
 	int			count;
 	int			id_column;
 
+	pm_stream_check(fcinfo);
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
@@ -117,8 +144,8 @@ pm_segment(PG_FUNCTION_ARGS)
 	frame = pm_kmeans_read(ctx, source, columns, count, &call, ids, id_column);
 	pm_kmeans_encode(ctx, frame, &call, &outcome);
 	pm_kmeans_train(ctx, &call, &outcome);
-	segments = find_segments(ctx, &outcome, call.metric);
-	put_segments(&rows, ids, &segments);
-	pm_host_end(ctx);
-	return (Datum) 0;
+	segments = find_segments(ctx, &outcome, call.metric, ids,
+							 pm_stream_wants(fcinfo, 2));
+	pm_release(ctx, (void *) outcome.rows.x); /* not while rows are fetched */
+	return pm_stream_return(fcinfo, ctx, &segments->stream);
 }

@@ -110,6 +110,8 @@ is_cancelled('fit with k-means||',
 is_cancelled('fit in an aggregate', "SELECT pm_kmeans_agg(wide, '{\"k\": 200, \"tol\": 0, \"n_init\": 500}') FROM wide", 1);
 is_cancelled('sweep', "SELECT pm_kmeans_sweep('wide', k_max => 100, options => '{\"n_init\": 500}')", 0.5, 1.5);
 is_cancelled('segment', "SELECT pm_segment('wide', 'c1', NULL, 200, '$fit')", 0.7);
+is_cancelled('segment, in FROM', "SELECT count(*) FROM pm_segment('wide', 'c1', NULL, 200, '$fit')", 0.7);
+is_cancelled('segment, its rows', "SELECT count(pg_sleep(0.001)) FROM pm_segment('wide', 'c1', '{c1,c2}', 2) WHERE id > ''", 2);
 
 # statement_timeout, at 50 moments of one run
 my @late;

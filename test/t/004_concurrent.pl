@@ -140,5 +140,31 @@ is_value($node, qq{
 	SELECT wrong_models()},
 	'0', 'a variable that is given another model scores by that one');
 
+# An UPDATE that waits for a row and looks at it again, beside rows that
+# pm_segment streams: in a join, in a sub-select of its own, in another one.
+value($node, q{
+	CREATE TABLE ten AS SELECT i AS id, i % 2 AS x, 0 AS cluster, false AS changed FROM generate_series(1, 10) AS i;
+	CREATE TABLE still AS SELECT id, x FROM ten});
+my $segment = q{pm_segment('still', 'id', '{x}', 2, '{}', NULL::int)};
+foreach my $case (
+	['a join', "FROM $segment AS s WHERE s.id = ten.id", 's.cluster'],
+	['a sub-select', "WHERE id NOT IN (SELECT id FROM $segment AS s WHERE s.id > 5)",
+		"(SELECT s.cluster FROM $segment AS s WHERE s.id = ten.id)"],
+	['a semi-join', "WHERE id IN (SELECT id FROM $segment AS s WHERE s.cluster > 0)", 'x + 1'])
+{
+	my ($name, $where, $cluster) = @$case;
+	my ($first, $second) = (new_session($node), new_session($node));
+
+	value($node, 'UPDATE ten SET cluster = 0, changed = false');
+	$first->query_safe('BEGIN; UPDATE ten SET changed = true WHERE id = 3');
+	$second->query_until(qr/started/, "\\echo started\nUPDATE ten SET cluster = $cluster $where;\n");
+	ok(wait_until($node, "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = $second->{backend}"),
+		"an UPDATE with $name waits for a row");
+	$first->query_safe('COMMIT');
+	is($second->query_safe('SELECT count(DISTINCT cluster), bool_or(changed AND cluster > 0) FROM ten WHERE cluster > 0'),
+		'2|t', "an UPDATE with $name finds its row again");
+	$_->quit foreach $first, $second;
+}
+
 $node->stop;
 done_testing();
