@@ -82,7 +82,8 @@ CREATE FUNCTION pm_predict_ctr_rows(
 	OUT id text,
 	OUT probability float8
 ) RETURNS SETOF record
-	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL UNSAFE COST 100000 ROWS 100000;
+	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL UNSAFE COST 100000 ROWS 100000
+	SUPPORT pm_stream_support;
 COMMENT ON FUNCTION pm_predict_ctr_rows(bytea, regclass, name) IS
 	'The probability of a click for each row of a relation, by a click model. Ids come as text.';
 
@@ -94,7 +95,8 @@ CREATE FUNCTION pm_predict_ctr_rows(
 	OUT id bigint,
 	OUT probability float8
 ) RETURNS SETOF record
-	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL UNSAFE COST 100000 ROWS 100000;
+	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL UNSAFE COST 100000 ROWS 100000
+	SUPPORT pm_stream_support;
 COMMENT ON FUNCTION pm_predict_ctr_rows(bytea, regclass, name, bigint) IS
 	'pm_predict_ctr_rows with bigint ids: id_type => NULL::bigint.';
 
@@ -106,7 +108,8 @@ CREATE FUNCTION pm_predict_ctr_rows(
 	OUT id int,
 	OUT probability float8
 ) RETURNS SETOF record
-	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL UNSAFE COST 100000 ROWS 100000;
+	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL UNSAFE COST 100000 ROWS 100000
+	SUPPORT pm_stream_support;
 COMMENT ON FUNCTION pm_predict_ctr_rows(bytea, regclass, name, int) IS
 	'pm_predict_ctr_rows with int ids: id_type => NULL::int.';
 
@@ -118,7 +121,8 @@ CREATE FUNCTION pm_predict_ctr_rows(
 	OUT id uuid,
 	OUT probability float8
 ) RETURNS SETOF record
-	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL UNSAFE COST 100000 ROWS 100000;
+	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL UNSAFE COST 100000 ROWS 100000
+	SUPPORT pm_stream_support;
 COMMENT ON FUNCTION pm_predict_ctr_rows(bytea, regclass, name, uuid) IS
 	'pm_predict_ctr_rows with uuid ids: id_type => NULL::uuid.';
 
@@ -129,7 +133,8 @@ CREATE FUNCTION pm_predict_ctr_rows(
 	OUT id text,
 	OUT probability float8
 ) RETURNS SETOF record
-	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL UNSAFE COST 100000 ROWS 100000;
+	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL UNSAFE COST 100000 ROWS 100000
+	SUPPORT pm_stream_support;
 COMMENT ON FUNCTION pm_predict_ctr_rows(text, regclass, name) IS
 	'The probability of a click for each row of a relation, by the deployed click model of a name. Ids come as text.';
 
@@ -141,7 +146,8 @@ CREATE FUNCTION pm_predict_ctr_rows(
 	OUT id bigint,
 	OUT probability float8
 ) RETURNS SETOF record
-	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL UNSAFE COST 100000 ROWS 100000;
+	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL UNSAFE COST 100000 ROWS 100000
+	SUPPORT pm_stream_support;
 COMMENT ON FUNCTION pm_predict_ctr_rows(text, regclass, name, bigint) IS
 	'pm_predict_ctr_rows with bigint ids: id_type => NULL::bigint.';
 
@@ -153,7 +159,8 @@ CREATE FUNCTION pm_predict_ctr_rows(
 	OUT id int,
 	OUT probability float8
 ) RETURNS SETOF record
-	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL UNSAFE COST 100000 ROWS 100000;
+	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL UNSAFE COST 100000 ROWS 100000
+	SUPPORT pm_stream_support;
 COMMENT ON FUNCTION pm_predict_ctr_rows(text, regclass, name, int) IS
 	'pm_predict_ctr_rows with int ids: id_type => NULL::int.';
 
@@ -165,6 +172,7 @@ CREATE FUNCTION pm_predict_ctr_rows(
 	OUT id uuid,
 	OUT probability float8
 ) RETURNS SETOF record
-	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL UNSAFE COST 100000 ROWS 100000;
+	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL UNSAFE COST 100000 ROWS 100000
+	SUPPORT pm_stream_support;
 COMMENT ON FUNCTION pm_predict_ctr_rows(text, regclass, name, uuid) IS
 	'pm_predict_ctr_rows with uuid ids: id_type => NULL::uuid.';

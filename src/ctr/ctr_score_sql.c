@@ -5,13 +5,11 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "miscadmin.h"
 #include "utils/float.h"
 #include "utils/memutils.h"
 
 #include "ctr_sql.h"
-
-#define CHECK_INTERVAL (1 << 16)
+#include "pm_stream.h"
 
 const PmModelKind pm_ctr_kind = {
 	PM_CTR_KIND, "pm_train_ctr", pm_ctr_model_open
@@ -126,13 +124,13 @@ pm_predict_ctr(PG_FUNCTION_ARGS)
 /* Predictions of a table's rows, in the order of its scan. */
 typedef struct Predictions
 {
+	PmStream	stream;			/* first */
 	PmContext  *ctx;
 	CtrScorer  *scorer;
 	PmIds	   *ids;
 	int			id_at;			/* among the values of a row */
 	double	   *probabilities;	/* NAN: no prediction */
 	size_t		capacity;
-	int64		count;
 } Predictions;
 
 static void
@@ -142,15 +140,15 @@ predict_row(void *argument, Datum *values, bool *nulls)
 	CtrScorer  *scorer = predictions->scorer;
 	double		probability = get_float8_nan();
 
-	if (unlikely(predictions->count >= predictions->capacity))
+	if (unlikely(predictions->stream.count >= predictions->capacity))
 		pm_host_check(predictions->ctx,
-					  pm_reserve(predictions->ctx, "the predictions", predictions->count + 1,
+					  pm_reserve(predictions->ctx, "the predictions", predictions->stream.count + 1,
 								 sizeof(double), &predictions->probabilities,
 								 &predictions->capacity));
 	pm_ids_add(predictions->ids, values[predictions->id_at], nulls[predictions->id_at]);
 	if (pm_encoder_values(scorer->encoder, values, nulls, scorer->row))
 		probability = pm_ctr_model_probability(scorer->model, pm_ctr_scorer_logit(scorer));
-	predictions->probabilities[predictions->count++] = probability;
+	predictions->probabilities[predictions->stream.count++] = probability;
 }
 
 int
@@ -168,21 +166,15 @@ pm_ctr_bind_columns(CtrScorer *scorer, const PmSource *source, int *columns)
 	return schema->column_count;
 }
 
-/* A row each, in the order of the scan. */
-static void
-put_predictions(PmRows *rows, const Predictions *predictions)
+/* A value of the result. */
+static Datum
+prediction_value(const PmStream *stream, int64 row, int column, bool *isnull)
 {
-	for (int64 i = 0; i < predictions->count; i++)
-	{
-		Datum		values[2];
-		bool		nulls[2];
+	const Predictions *predictions = (const Predictions *) stream;
 
-		if (i % CHECK_INTERVAL == 0)
-			CHECK_FOR_INTERRUPTS();
-		values[0] = pm_ids_get(predictions->ids, i, &nulls[0]);
-		values[1] = pm_float8_or_null(predictions->probabilities[i], &nulls[1]);
-		pm_rows_put(rows, values, nulls);
-	}
+	if (column == 0)
+		return pm_ids_get(predictions->ids, row, isnull);
+	return pm_float8_or_null(predictions->probabilities[row], isnull);
 }
 
 PM_FUNCTION(pm_predict_ctr_rows);
@@ -194,15 +186,15 @@ PM_FUNCTION(pm_predict_ctr_rows);
 Datum
 pm_predict_ctr_rows(PG_FUNCTION_ARGS)
 {
-	PmRows		rows = pm_rows_begin(fcinfo);
 	PmContext  *ctx;
 	PmCachedModel cached;
-	Predictions predictions = {0};
+	Predictions *predictions;
 	PmSource   *source;
 	int		   *columns;
 	int			count;
 	int			id_column;
 
+	pm_stream_check(fcinfo);
 	for (int i = 0; i < 3; i++)
 		if (PG_ARGISNULL(i))
 			ereport(ERROR,
@@ -212,16 +204,16 @@ pm_predict_ctr_rows(PG_FUNCTION_ARGS)
 	pm_model_open_argument(fcinfo, 0, &pm_ctr_kind, ctx, &cached);
 	source = pm_source_open(PG_GETARG_OID(1));
 	id_column = pm_source_find(source, NameStr(*PG_GETARG_NAME(2)));
-	predictions.ctx = ctx;
-	predictions.scorer = pm_ctr_scorer(pm_host_memory(ctx), cached.opened);
-	predictions.ids = pm_ids_create(ctx, &source->fields[id_column], PG_NARGS() > 3 ?
-									get_fn_expr_argtype(fcinfo->flinfo, 3) : TEXTOID);
-	columns = palloc((predictions.scorer->model->schema->column_count + 1) * sizeof(int));
-	count = pm_ctr_bind_columns(predictions.scorer, source, columns);
-	predictions.id_at = count;
+	predictions = MemoryContextAllocZero(pm_host_memory(ctx), sizeof(Predictions));
+	predictions->stream.value = prediction_value;
+	predictions->ctx = ctx;
+	predictions->scorer = pm_ctr_scorer(pm_host_memory(ctx), cached.opened);
+	predictions->ids = pm_ids_create(ctx, &source->fields[id_column], PG_NARGS() > 3 ?
+									 get_fn_expr_argtype(fcinfo->flinfo, 3) : TEXTOID);
+	columns = palloc((predictions->scorer->model->schema->column_count + 1) * sizeof(int));
+	count = pm_ctr_bind_columns(predictions->scorer, source, columns);
+	predictions->id_at = count;
 	columns[count++] = id_column;
-	pm_source_scan(source, columns, count, 0, predict_row, &predictions);
-	put_predictions(&rows, &predictions);
-	pm_host_end(ctx);
-	return (Datum) 0;
+	pm_source_scan(source, columns, count, 0, predict_row, predictions);
+	return pm_stream_return(fcinfo, ctx, &predictions->stream);
 }
