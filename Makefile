@@ -65,8 +65,9 @@ EXTRA_CLEAN = sql/precmkt--$(EXTVERSION).sql results regression.diffs regression
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
-# numeric loops gain from the optimiser's vectoriser, glue does not
-src/numeric/%.o src/data/%.o $(CAPABILITIES:%=src/%/%.o): override CFLAGS += -O3
+# numeric loops gain from the optimiser's vectoriser, glue does not; nobody
+# asks errno about a square root
+src/numeric/%.o src/data/%.o $(CAPABILITIES:%=src/%/%.o): override CFLAGS += -O3 -fno-math-errno
 
 sql/precmkt--$(EXTVERSION).sql: $(EXTENSION_SQL)
 	cat $^ > $@
