@@ -104,6 +104,10 @@ SELECT name, count(*), max(abs(a.coefficient - b.coefficient)) < 0.05 AS kept
 FROM model AS m JOIN updated AS u USING (name), pm_model_weights(m.model) AS a, pm_model_weights(u.model) AS b
 WHERE name IN ('fm', 'fwfm') AND a.feature = 'page' AND b.feature = 'page' AND a.category = b.category GROUP BY name ORDER BY name;
 
+-- the model's own options unless others are given
+SELECT o ->> 'batch_size' AS batch_size, o ->> 'epochs' AS epochs, o ->> 'eval_fraction' AS eval_fraction, o ->> 'seed' AS seed
+FROM model AS m, LATERAL (SELECT pm_update_ctr(model, 'fresh', 'clicked', '{"epochs": 2}') AS u OFFSET 0) AS u, LATERAL (SELECT value::jsonb AS o FROM pm_model_info(u) WHERE key = 'options') AS i WHERE name = 'fm';
+
 -- init: from a model of the registry
 SELECT pm_model_save('clicks', model) FROM model WHERE name = 'logistic';
 SELECT info(pm_train_ctr('fresh', 'clicked', options => '{"init": "clicks"}'), 'columns', 'rows_used');

@@ -230,17 +230,21 @@ check_options(CtrCall *call, Jsonb *json)
 }
 
 void
-pm_ctr_options(CtrCall *call, CtrDoor door, Jsonb *json)
+pm_ctr_options(CtrCall *call, CtrDoor door, Jsonb *json, Jsonb *inherited)
 {
 	PmOption	options[MAX_OPTIONS];
 	char		what[64];
+	int			count;
 
 	if (door == CTR_AGGREGATE)
 		call->algorithm = find_algorithm(json);
 	set_defaults(call);
 	snprintf(what, sizeof(what), "a click model of algorithm \"%s\"",
 			 pm_ctr_algorithms[call->algorithm]);
-	pm_options_parse(json, options, define_options(call, door, options), what);
+	count = define_options(call, door, options);
+	if (inherited != NULL)
+		pm_options_parse(inherited, options, count, what);
+	pm_options_parse(json, options, count, what);
 	check_options(call, json);
 }
 
