@@ -7,6 +7,7 @@
 
 #include "fault_device.h"
 #include "fm_cases.h"
+#include "golden/fm.h"
 #include "kmeans_cases.h"
 #include "pm_metrics.h"
 #include "pm_rng.h"
@@ -332,6 +333,51 @@ missed_steps(void)
 		}
 }
 
+/* PyTorch's trajectory from the same weights, in double precision. */
+static void
+check_golden(bool field_weighted, PmFmOptimizer optimizer,
+			 const double *golden)
+{
+	CtrCase    *rows = case_golden(true, true);
+	PmFmOptions options = fm_options(field_weighted, GOLDEN_FACTORS);
+	uint64_t	state = UINT64_C(0x2545f4914f6cdd1d);
+	PmCtrLog	log = {0};
+	int			count;
+	PmContext	ctx;
+	PmFm		fm;
+
+	options.optimizer = optimizer;
+	options.learning_rate = GOLDEN_RATE;
+	options.l2 = GOLDEN_L2;
+	options.batch_size = (int) rows->rows.n;
+	options.epochs = GOLDEN_STEPS;
+	fault_context(&ctx, device, 0, 2, NULL);
+	CHECK_STATUS(&ctx, pm_fm_init(&ctx, &rows->rows, &options, &fm), PM_OK);
+	fm.intercept = 0;
+	for (int c = 0; c < fm.coefficient_count; c++)
+		fm.linear[c] = (float) (case_below(&state, 1024) - 512) / 1024;
+	for (int c = 0; c < fm.coefficient_count * GOLDEN_FACTORS; c++)
+		fm.factor[c] = (float) (case_below(&state, 1024) - 512) / 1024;
+	CHECK_STATUS(&ctx, pm_fm_fit(&ctx, &rows->rows, NULL, &options, &fm, &log), PM_OK);
+	count = 1 + fm.coefficient_count * (1 + GOLDEN_FACTORS) +
+		(field_weighted ? fm.field_count * fm.field_count : 0);
+	for (int at = 0; at < count; at++)
+		CHECK_CLOSE(fm_parameter(&fm, at), golden[at], 1e-4, 2e-5);
+	for (int k = 0; k < GOLDEN_STEPS; k++)
+		CHECK_CLOSE(log.entries[k].loss, golden[count + k], 1e-5, 0);
+	pm_arena_destroy(ctx.arena);
+	case_free(rows);
+}
+
+static void
+pytorch_agrees(void)
+{
+	check_golden(false, PM_FM_ADAM, golden_fm_adam);
+	check_golden(false, PM_FM_ADAGRAD, golden_fm_adagrad);
+	check_golden(true, PM_FM_ADAM, golden_fwfm_adam);
+	check_golden(true, PM_FM_ADAGRAD, golden_fwfm_adagrad);
+}
+
 /* ---- training ----------------------------------------------------------- */
 
 /* A fit from fresh weights, in a context of its own. */
@@ -559,6 +605,7 @@ main(void)
 		TEST(no_coefficients);
 		TEST(steps_are_those_of_the_whole_table);
 		TEST(batches_of_any_size);
+		TEST(pytorch_agrees);
 		TEST(missed_steps);
 		TEST(threads_change_nothing);
 		TEST(going_on);
