@@ -113,7 +113,7 @@ extern void pm_fm_forward(const FmView *view, const FmTable *table, int begin,
 /* Add up residual * <e_f, e_g> of the rows in scratch; (field_count)^2, f < g. */
 extern void pm_fm_pair_gradient(const FmTable *table, int count,
 								const float *scratch, const float *residuals,
-								float *products, double *gradient);
+								double *gradient);
 
 /*
  * residuals = weight * (probability - label) from logits; gives the sums of
@@ -298,8 +298,6 @@ typedef struct FmEpoch
 	float	   *logits;
 	float	   *scratch;		/* FwFM: by lane */
 	size_t		scratch_size;
-	float	   *products;		/* FwFM: by lane */
-	size_t		products_size;
 	double	   *chunk_totals;	/* 3 by chunk */
 	double	   *chunk_pairs;	/* FwFM: field_count^2 by chunk */
 	double	   *pair_gradient;	/* FwFM: of the batch */

@@ -11,6 +11,9 @@
 
 #include <string.h>
 
+/* Fields taken together where pairs are. */
+#define TILE 4
+
 /* Rows between asking for one's weights and using them. */
 #define AHEAD 2
 
@@ -187,49 +190,82 @@ embed_piece(const FmView *view, const FmTable *table, int from, int vectors,
 	}
 }
 
-/* A piece of what each field meets: the others' sums, weighted. */
+/*
+ * A piece of what fields [f, f + tile) meet: the others' sums, weighted.  Adds
+ * to total the products of that with the fields' own sums.
+ */
+PM_INLINE void
+meet_tile(const FmTable *table, int f, int tile, int from, int vectors,
+		  const float *embedded, float *met, size_t stride, FmVector *total)
+{
+	size_t		width = (size_t) table->width;
+	int			fields = table->field_count;
+	const float *pair = table->pair + (size_t) f * fields;
+	FmVector	sum[TILE][4] = {{{0}}};
+
+	for (int g = 0; g < fields; g++)
+		for (int j = 0; j < vectors; j++)
+		{
+			FmVector	v = LOAD(embedded + (size_t) g * width + (from + j) * FM_LANES);
+
+			for (int t = 0; t < tile; t++)
+				sum[t][j] += pair[t * fields + g] * v;
+		}
+	for (int t = 0; t < tile; t++)
+		for (int j = 0; j < vectors; j++)
+		{
+			FmVector	product = sum[t][j] * LOAD(table->mask + (from + j) * FM_LANES);
+
+			STORE(met + (size_t) (f + t) * stride + (from + j) * FM_LANES, product);
+			*total += product *
+				LOAD(embedded + (size_t) (f + t) * width + (from + j) * FM_LANES);
+		}
+}
+
+/* The same for all fields. */
 PM_INLINE void
 meet_piece(const FmTable *table, int from, int vectors, const float *embedded,
 		   float *met, size_t stride, FmVector *total)
 {
-	size_t		width = (size_t) table->width;
-	int			fields = table->field_count;
+	int			f = 0;
 
-	for (int f = 0; f < fields; f++)
-	{
-		const float *pair = table->pair + (size_t) f * fields;
-		FmVector	sum[4] = {{0}};
-
-		for (int g = 0; g < fields; g++)
-			add_scaled_row(embedded + (size_t) g * width + from * FM_LANES,
-						   pair[g], vectors, sum, NULL);
-		for (int j = 0; j < vectors; j++)
-		{
-			STORE(met + (size_t) f * stride + (from + j) * FM_LANES, sum[j]);
-			*total += LOAD(table->mask + (from + j) * FM_LANES) * sum[j] *
-				LOAD(embedded + (size_t) f * width + (from + j) * FM_LANES);
-		}
-	}
+	for (; f + TILE <= table->field_count; f += TILE)
+		meet_tile(table, f, TILE, from, vectors, embedded, met, stride, total);
+	for (; f < table->field_count; f++)
+		meet_tile(table, f, 1, from, vectors, embedded, met, stride, total);
 }
 
+/* What each field meets in a row, in all vectors that have factors. */
 PM_INLINE void
-forward_pairs_piece(const FmView *view, const FmTable *table, int from,
-					int vectors, int begin, int end, float *sums,
-					size_t stride, float *scratch, float *logits)
+meet_row(const FmTable *table, const float *embedded, float *met,
+		 size_t stride, FmVector *total)
 {
-	size_t		size = (size_t) table->field_count * table->width;
+	int			vectors = (table->factors + FM_LANES - 1) / FM_LANES;
 
-	for (int i = begin; i < end; i++)
-	{
-		FmVector	total = {0};
+	for (int from = 0; from < vectors; from += 2)
+		if (from + 2 <= vectors)
+			meet_piece(table, from, 2, embedded, met, stride, total);
+		else
+			meet_piece(table, from, 1, embedded, met, stride, total);
+}
 
-		if (from == 0 && i + AHEAD < end)
-			prefetch_row(view, table, i + AHEAD);
-		embed_piece(view, table, from, vectors, i, scratch + (size_t) (i - begin) * size);
-		meet_piece(table, from, vectors, scratch + (size_t) (i - begin) * size,
-				   sums + (size_t) i * table->width, stride, &total);
-		logits[i] += 0.5f * sum_of(&total);
-	}
+/* Each field's sum of v x in a row. */
+PM_INLINE void
+embed_row(const FmView *view, const FmTable *table, int64_t i, float *embedded)
+{
+	int			vectors = table->width / FM_LANES;
+	int			from = 0;
+
+	for (; vectors - from > 4; from += 4)
+		embed_piece(view, table, from, 4, i, embedded);
+	if (vectors - from == 1)
+		embed_piece(view, table, from, 1, i, embedded);
+	else if (vectors - from == 2)
+		embed_piece(view, table, from, 2, i, embedded);
+	else if (vectors - from == 3)
+		embed_piece(view, table, from, 3, i, embedded);
+	else
+		embed_piece(view, table, from, 4, i, embedded);
 }
 
 PM_INLINE void
@@ -237,25 +273,29 @@ forward_pairs_body(const FmView *view, const FmTable *table, int begin,
 				   int end, float *sums, size_t stride, float *scratch,
 				   float *logits)
 {
-	int			vectors = table->width / FM_LANES;
-	int			from = 0;
+	size_t		width = (size_t) table->width;
+	size_t		linear = (size_t) table->factors;
 
-	for (; vectors - from > 4; from += 4)
-		forward_pairs_piece(view, table, from, 4, begin, end, sums, stride, scratch, logits);
-	switch (vectors - from)
+	for (int i = begin; i < end; i++)
 	{
-		case 1:
-			forward_pairs_piece(view, table, from, 1, begin, end, sums, stride, scratch, logits);
-			break;
-		case 2:
-			forward_pairs_piece(view, table, from, 2, begin, end, sums, stride, scratch, logits);
-			break;
-		case 3:
-			forward_pairs_piece(view, table, from, 3, begin, end, sums, stride, scratch, logits);
-			break;
-		case 4:
-			forward_pairs_piece(view, table, from, 4, begin, end, sums, stride, scratch, logits);
-			break;
+		FmVector	total = {0};
+		float	   *embedded = scratch + (size_t) (i - begin) * table->field_count * width;
+		float	   *met = sums + (size_t) i * width;
+		float		z = 0;
+
+		if (i + AHEAD < end)
+			prefetch_row(view, table, i + AHEAD);
+		embed_row(view, table, i, embedded);
+		meet_row(table, embedded, met, stride, &total);
+		for (int f = 0; f < table->field_count; f++)
+		{
+			/* the linear weight's vector may have no factor */
+			if (linear % FM_LANES == 0)
+				STORE(met + (size_t) f * stride + linear, (FmVector) {0});
+			met[(size_t) f * stride + linear] = 1;
+			z += embedded[(size_t) f * width + linear];
+		}
+		logits[i] += z + 0.5f * sum_of(&total);
 	}
 }
 
@@ -284,61 +324,72 @@ pm_fm_forward(const FmView *view, const FmTable *table, int begin, int end,
 		return;
 	}
 	forward_pairs(view, table, begin, end, sums, sums_stride, scratch, logits);
-	for (int i = begin; i < end; i++)
-		for (int f = 0; f < table->field_count; f++)
-		{
-			logits[i] += scratch[((size_t) (i - begin) * table->field_count + f) * width + linear];
-			sums[(size_t) f * sums_stride + (size_t) i * width + linear] = 1;
-		}
 }
 
 /* ---- FwFM: gradient of the pairs' weights ------------------------------- */
 
+/*
+ * The pairs of fields f, f + 1, ... with g, g + 1, ..., TILE of each; where
+ * there are fewer the last one is taken again.
+ */
 PM_INLINE void
-pair_gradient_body(const FmTable *table, int count, const float *scratch,
-				   const float *residuals, float *products, double *gradient)
+pair_tile(const FmTable *table, int f, int g, int count, const float *scratch,
+		  const float *residuals, double *gradient)
 {
 	int			fields = table->field_count;
-	int			vectors = table->width / FM_LANES;
+	int			vectors = (table->factors + FM_LANES - 1) / FM_LANES;
 	size_t		width = (size_t) table->width;
+	size_t		first[TILE];
+	size_t		second[TILE];
+	FmVector	sum[TILE][TILE] = {{{0}}};
 
-	memset(products, 0, (size_t) fields * (fields - 1) / 2 * FM_LANES * sizeof(float));
-	for (int i = 0; i < count; i++)
+	for (int t = 0; t < TILE; t++)
 	{
-		const float *embedded = scratch + (size_t) i * fields * width;
-		float	   *product = products;
-
-		for (int f = 0; f < fields; f++)
-			for (int g = f + 1; g < fields; g++, product += FM_LANES)
-			{
-				FmVector	sum = {0};
-
-				for (int j = 0; j < vectors; j++)
-					sum += LOAD(table->mask + j * FM_LANES) *
-						LOAD(embedded + f * width + j * FM_LANES) *
-						LOAD(embedded + g * width + j * FM_LANES);
-				STORE(product, LOAD(product) + residuals[i] * sum);
-			}
+		first[t] = (f + t < fields ? f + t : fields - 1) * width;
+		second[t] = (g + t < fields ? g + t : fields - 1) * width;
 	}
-	for (int f = 0; f < fields; f++)
-		for (int g = f + 1; g < fields; g++, products += FM_LANES)
+	for (int i = 0; i < count; i++)
+		for (int j = 0; j < vectors; j++)
 		{
-			FmVector	sum = LOAD(products);
+			const float *row = scratch + (size_t) i * fields * width + j * FM_LANES;
+			FmVector	scale = residuals[i] * LOAD(table->mask + j * FM_LANES);
+			FmVector	v[TILE];
 
-			gradient[f * fields + g] = (double) sum_of(&sum);
+			for (int t = 0; t < TILE; t++)
+				v[t] = scale * LOAD(row + first[t]);
+			for (int u = 0; u < TILE; u++)
+			{
+				FmVector	other = LOAD(row + second[u]);
+
+				for (int t = 0; t < TILE; t++)
+					sum[t][u] += v[t] * other;
+			}
 		}
+	for (int t = 0; t < TILE; t++)
+		for (int u = 0; u < TILE; u++)
+			if (g + u < fields && f + t < g + u)
+				gradient[(f + t) * fields + g + u] = (double) sum_of(&sum[t][u]);
+}
+
+PM_INLINE void
+pair_gradient_body(const FmTable *table, int count, const float *scratch,
+				   const float *residuals, double *gradient)
+{
+	for (int f = 0; f < table->field_count; f += TILE)
+		for (int g = f; g < table->field_count; g += TILE)
+			pair_tile(table, f, g, count, scratch, residuals, gradient);
 }
 
 PM_CLONES(pair_gradient,
 		  (const FmTable *table, int count, const float *scratch,
-		   const float *residuals, float *products, double *gradient),
-		  (table, count, scratch, residuals, products, gradient));
+		   const float *residuals, double *gradient),
+		  (table, count, scratch, residuals, gradient));
 
 void
 pm_fm_pair_gradient(const FmTable *table, int count, const float *scratch,
-					const float *residuals, float *products, double *gradient)
+					const float *residuals, double *gradient)
 {
-	pair_gradient(table, count, scratch, residuals, products, gradient);
+	pair_gradient(table, count, scratch, residuals, gradient);
 }
 
 /* ---- losses ------------------------------------------------------------- */
