@@ -142,10 +142,10 @@ set_defaults(CtrCall *call)
 	call->negative_rate = 1;
 	call->max_categories = 1 << 24;
 	call->min_frequency = 1;
-	call->l2 = algorithm == CTR_LOGISTIC ? 1 : fm ? 1e-5 : 0;
+	call->l2 = algorithm == CTR_LOGISTIC ? 1 : algorithm == CTR_FM ? 1e-5 : algorithm == CTR_FWFM ? 5e-5 : 0;
 	call->max_iter = 1000;
 	call->epochs = fm ? 20 : 1;
-	call->learning_rate = fm ? 0.001 : 0.1;
+	call->learning_rate = algorithm == CTR_FM ? 0.01 : algorithm == CTR_FWFM ? 0.005 : 0.1;
 	call->beta = 1;
 	call->hash_bits = 20;
 	call->factors = 16;
