@@ -14,6 +14,9 @@
 
 #include "pm_hash.h"
 
+/* Parts between two looks for interrupts. */
+#define CHECK_INTERVAL 256
+
 /* What a hashed part's NULL is hashed as: no category's hash, no number. */
 #define NULL_TOKEN UINT64_C(0x8000000000000001)
 
@@ -121,6 +124,8 @@ pm_ctr_layout_number(PmContext *ctx, const PmSchema *schema,
 	{
 		CtrPart    *part = &layout->parts[i];
 
+		if (i % CHECK_INTERVAL == 0 && pm_interrupted(ctx))
+			return pm_fail(ctx, PM_CANCELLED, "cancelled");
 		PM_TRY(choose_salt(ctx, schema, layout, part));
 		PM_TRY(invert_codes(ctx, part));
 		part->first = 0;
