@@ -22,7 +22,7 @@ weight_of(const Ftrl *ftrl, FtrlState state, float l1, float l2)
 {
 	float		rate;
 
-	if (fabsf(state.z) <= l1)
+	if (fabsf(state.z) <= l1 || state.n == 0)
 		return 0;
 	rate = ((float) ftrl->beta + sqrtf(state.n)) / (float) ftrl->alpha + l2;
 	return -(state.z - copysignf(l1, state.z)) / rate;
