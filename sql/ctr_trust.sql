@@ -81,7 +81,7 @@ FROM model, pm_training_log(model) GROUP BY name ORDER BY name;
 CREATE VIEW both_parts AS SELECT * FROM (SELECT * FROM train ORDER BY id OFFSET 0) AS a UNION ALL SELECT * FROM (SELECT * FROM test ORDER BY id OFFSET 0) AS b;
 CREATE VIEW ordered AS SELECT * FROM train ORDER BY id;
 CREATE VIEW later AS SELECT * FROM test ORDER BY id;
-SELECT count(*) > 10 AS has_rows, max(abs(a.coefficient - b.coefficient)) AS difference
+SELECT count(*) > 10 AS has_rows, max(abs(a.coefficient - b.coefficient)) < 1e-9 AS same
 FROM pm_model_weights(pm_update_ctr(pm_train_ctr('ordered', 'clicked', '{page,device,tags}', 'ftrl'), 'later', 'clicked')) AS a
 FULL JOIN pm_model_weights(pm_train_ctr('both_parts', 'clicked', '{page,device,tags}', 'ftrl')) AS b ON a.feature || coalesce(a.category, '') = b.feature || coalesce(b.category, '');
 -- logistic regression finds the optimum of the new rows, from any start
