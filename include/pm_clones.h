@@ -21,13 +21,14 @@
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 #define PM_CLONES(name, parameters, arguments) \
-	__attribute__((target("avx512f"))) \
+	__attribute__((target("avx512f,fma"))) \
 	static void name##_avx512 parameters { name##_body arguments; } \
 	__attribute__((target("avx2,fma"))) \
 	static void name##_avx2 parameters { name##_body arguments; } \
 	static void name parameters \
 	{ \
-		if (__builtin_cpu_supports("avx512f")) \
+		if (__builtin_cpu_supports("avx512f") && \
+			__builtin_cpu_supports("fma")) \
 			name##_avx512 arguments; \
 		else if (__builtin_cpu_supports("avx2") && \
 				 __builtin_cpu_supports("fma")) \

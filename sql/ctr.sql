@@ -69,7 +69,7 @@ SELECT pg_typeof(id), pg_typeof(probability) FROM model AS m, pm_predict_ctr_row
 
 -- the aggregate: the same model as the table's, one a group, NULL for no row
 WITH m AS (SELECT pm_train_ctr_agg(clicked, f) AS model FROM ad, LATERAL (SELECT device, age, price) AS f)
-SELECT count(*), max(abs(a.coefficient - b.coefficient)) AS difference
+SELECT count(*), max(abs(a.coefficient - b.coefficient)) < 1e-9 AS same
 FROM m, pm_model_weights(m.model) AS a JOIN pm_model_weights(pm_train_ctr('ad', 'clicked', '{device,age,price}')) AS b
     ON (a.feature, a.category) IS NOT DISTINCT FROM (b.feature, b.category);
 SELECT device, info(pm_train_ctr_agg(clicked, f, '{"l2": 2}'), 'algorithm', 'rows_used', 'coefficients')

@@ -81,7 +81,7 @@ FROM model, pm_training_log(model) GROUP BY name ORDER BY name;
 CREATE VIEW both_parts AS SELECT * FROM (SELECT * FROM train ORDER BY id OFFSET 0) AS a UNION ALL SELECT * FROM (SELECT * FROM test ORDER BY id OFFSET 0) AS b;
 CREATE VIEW ordered AS SELECT * FROM train ORDER BY id;
 CREATE VIEW later AS SELECT * FROM test ORDER BY id;
-SELECT count(*) > 10 AS has_rows, max(abs(a.coefficient - b.coefficient)) AS difference
+SELECT count(*) > 10 AS has_rows, max(abs(a.coefficient - b.coefficient)) < 1e-9 AS same
 FROM pm_model_weights(pm_update_ctr(pm_train_ctr('ordered', 'clicked', '{page,device,tags}', 'ftrl'), 'later', 'clicked')) AS a
 FULL JOIN pm_model_weights(pm_train_ctr('both_parts', 'clicked', '{page,device,tags}', 'ftrl')) AS b ON a.feature || coalesce(a.category, '') = b.feature || coalesce(b.category, '');
 -- logistic regression finds the optimum of the new rows, from any start
@@ -103,6 +103,10 @@ SELECT name, (SELECT value FROM pm_evaluate_ctr(u.model, 'fresh', 'clicked') WHE
 SELECT name, count(*), max(abs(a.coefficient - b.coefficient)) < 0.05 AS kept
 FROM model AS m JOIN updated AS u USING (name), pm_model_weights(m.model) AS a, pm_model_weights(u.model) AS b
 WHERE name IN ('fm', 'fwfm') AND a.feature = 'page' AND b.feature = 'page' AND a.category = b.category GROUP BY name ORDER BY name;
+
+-- the model's own options unless others are given
+SELECT o ->> 'batch_size' AS batch_size, o ->> 'epochs' AS epochs, o ->> 'eval_fraction' AS eval_fraction, o ->> 'seed' AS seed
+FROM model AS m, LATERAL (SELECT pm_update_ctr(model, 'fresh', 'clicked', '{"epochs": 2}') AS u OFFSET 0) AS u, LATERAL (SELECT value::jsonb AS o FROM pm_model_info(u) WHERE key = 'options') AS i WHERE name = 'fm';
 
 -- init: from a model of the registry
 SELECT pm_model_save('clicks', model) FROM model WHERE name = 'logistic';

@@ -72,10 +72,10 @@ feature_columns(const PmSource *source, ArrayType *names,
 /* The model that the option "init" names; features must be its own. */
 static int *
 go_on_from_name(CtrTraining *training, CtrCall *call, Oid function,
-				const PmSource *source, ArrayType *names, int *count)
+				Jsonb *options, const PmSource *source, ArrayType *names,
+				int *count)
 {
 	PmCachedModel previous;
-	int		   *columns;
 
 	pm_model_open_datum(pm_registry_find(function, call->init), &pm_ctr_kind,
 						training->ctx, &previous);
@@ -84,9 +84,10 @@ go_on_from_name(CtrTraining *training, CtrCall *call, Oid function,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("features are those of the model \"%s\" to go on from", call->init),
 				 errhint("Leave the argument \"features\" out or NULL.")));
+	pm_ctr_check_previous(&previous, call);
+	pm_ctr_options(call, CTR_TABLE, options, pm_ctr_inherited_options(training->ctx, &previous));
 	pm_ctr_go_on(training, call, &previous);
-	columns = pm_ctr_previous_columns(training->previous, source, count);
-	return columns;
+	return pm_ctr_previous_columns(training->previous, source, count);
 }
 
 PM_FUNCTION(pm_train_ctr);
@@ -102,6 +103,7 @@ pm_train_ctr(PG_FUNCTION_ARGS)
 	CtrTraining training;
 	PmContext  *ctx;
 	PmSource   *source;
+	Jsonb	   *options;
 	ArrayType  *features = PG_ARGISNULL(2) ? NULL : PG_GETARG_ARRAYTYPE_P(2);
 	const PmField *label;
 	int		   *columns;
@@ -114,7 +116,8 @@ pm_train_ctr(PG_FUNCTION_ARGS)
 				 errmsg("source and label must not be NULL")));
 	call.algorithm = PG_ARGISNULL(3) ? CTR_LOGISTIC :
 		pm_choice_parse(text_to_cstring(PG_GETARG_TEXT_PP(3)), pm_ctr_algorithms, "algorithm");
-	pm_ctr_options(&call, CTR_TABLE, PG_ARGISNULL(4) ? NULL : PG_GETARG_JSONB_P(4));
+	options = PG_ARGISNULL(4) ? NULL : PG_GETARG_JSONB_P(4);
+	pm_ctr_options(&call, CTR_TABLE, options, NULL);
 	source = pm_source_open(PG_GETARG_OID(0));
 	label = &source->fields[pm_source_find(source, NameStr(*PG_GETARG_NAME(1)))];
 	pm_label_check_type(label);
@@ -122,7 +125,8 @@ pm_train_ctr(PG_FUNCTION_ARGS)
 	pm_host_use_device(ctx);
 	begin_training(&training, ctx, &call, CTR_TABLE, source->name);
 	if (call.init != NULL)
-		columns = go_on_from_name(&training, &call, fcinfo->flinfo->fn_oid, source, features, &count);
+		columns = go_on_from_name(&training, &call, fcinfo->flinfo->fn_oid, options, source, features,
+								  &count);
 	else
 		columns = feature_columns(source, features, label, &call, &count);
 	pm_ctr_train_source(&training, source, columns, count, label);
@@ -159,7 +163,8 @@ pm_update_ctr(PG_FUNCTION_ARGS)
 	pm_host_use_device(ctx);
 	pm_model_open_argument(fcinfo, 0, &pm_ctr_kind, ctx, &previous);
 	call.algorithm = ((const CtrModel *) previous.opened)->algorithm;
-	pm_ctr_options(&call, CTR_UPDATE, PG_ARGISNULL(3) ? NULL : PG_GETARG_JSONB_P(3));
+	pm_ctr_options(&call, CTR_UPDATE, PG_ARGISNULL(3) ? NULL : PG_GETARG_JSONB_P(3),
+				   pm_ctr_inherited_options(ctx, &previous));
 	source = pm_source_open(PG_GETARG_OID(1));
 	label = &source->fields[pm_source_find(source, NameStr(*PG_GETARG_NAME(2)))];
 	pm_label_check_type(label);
@@ -236,7 +241,7 @@ create_state(Jsonb *options)
 	MemoryContext previous = MemoryContextSwitchTo(pm_host_memory(ctx));
 
 	state->ctx = ctx;
-	pm_ctr_options(&state->call, CTR_AGGREGATE, options);
+	pm_ctr_options(&state->call, CTR_AGGREGATE, options, NULL);
 	MemoryContextSwitchTo(previous);
 	return state;
 }

@@ -198,6 +198,7 @@ end_epoch(FtrlPass *pass, int epoch, instr_time begin)
 	}
 	entry.seconds = pm_seconds_since(begin);
 	pm_host_check(ctx, pm_ctr_log_add(ctx, &training->log, &entry));
+	pm_progress(ctx, "ftrl", (double) epoch / training->call->epochs);
 }
 
 /* What the last epoch found. */

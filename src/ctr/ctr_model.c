@@ -163,8 +163,12 @@ open_ftrl(PmContext *ctx, const PmModel *container, CtrModel *model)
 		if (slots[i] < 0 || slots[i] >= ftrl->size || !(states[2 * i + 1] >= 0))
 			return pm_corrupt(ctx, "a slot is out of range");
 		ftrl->table[slots[i]] = (FtrlState) {states[2 * i], states[2 * i + 1]};
+		if (!isfinite(pm_ftrl_weight(ftrl, ftrl->table[slots[i]])))
+			return pm_corrupt(ctx, "a weight is not finite");
 	}
 	model->intercept = pm_ftrl_intercept(ftrl);
+	if (!isfinite(model->intercept))
+		return pm_corrupt(ctx, "a weight is not finite");
 	return PM_OK;
 }
 
@@ -180,6 +184,8 @@ open_fm(PmContext *ctx, const PmModel *container, CtrModel *model)
 	fm->field_count = model->layout.field_count;
 	fm->coefficient_count = model->layout.coefficient_count;
 	fm->intercept = (float) model->intercept;
+	if (!isfinite(fm->intercept))
+		return pm_corrupt(ctx, "a weight is not finite");
 	fm->optimizer = model->scalars[CTR_OPTIMIZER] == PM_FM_ADAGRAD ? PM_FM_ADAGRAD : PM_FM_ADAM;
 	PM_TRY(open_floats(ctx, container, "linear", fm->coefficient_count, 1, &values));
 	fm->linear = (float *) values;
@@ -228,6 +234,8 @@ open_calibration(PmContext *ctx, const PmModel *container, CtrModel *model)
 		if (!isfinite(values[i]) || !(model->isotonic_values[i] >= 0 && model->isotonic_values[i] <= 1) ||
 			(i > 0 && values[i] < values[i - 1]))
 			return pm_corrupt(ctx, "its calibration is out of range");
+	if (!isfinite(values[model->isotonic_count - 1] - values[0]))
+		return pm_corrupt(ctx, "its calibration is out of range");
 	return PM_OK;
 }
 
@@ -253,8 +261,8 @@ pm_ctr_model_open(PmContext *ctx, const PmModel *container, void **result)
 	for (int i = 0; i < CTR_SCALAR_COUNT; i++)
 		if (!isfinite(model->scalars[i]))
 			return pm_corrupt(ctx, "one of its scalars is not finite");
-	if (!(model->scalars[CTR_NEGATIVE_RATE] > 0))
-		return pm_corrupt(ctx, "its rate of negatives is not positive");
+	if (!(model->scalars[CTR_NEGATIVE_RATE] > 0 && model->scalars[CTR_NEGATIVE_RATE] <= 1))
+		return pm_corrupt(ctx, "its rate of negatives is out of range");
 	if (model->scalars[CTR_CALIBRATION] != CTR_UNCALIBRATED &&
 		model->scalars[CTR_CALIBRATION] != CTR_PLATT &&
 		model->scalars[CTR_CALIBRATION] != CTR_ISOTONIC)

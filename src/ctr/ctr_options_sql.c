@@ -142,10 +142,10 @@ set_defaults(CtrCall *call)
 	call->negative_rate = 1;
 	call->max_categories = 1 << 24;
 	call->min_frequency = 1;
-	call->l2 = algorithm == CTR_LOGISTIC ? 1 : fm ? 1e-5 : 0;
+	call->l2 = algorithm == CTR_LOGISTIC ? 1 : algorithm == CTR_FM ? 1e-5 : algorithm == CTR_FWFM ? 5e-5 : 0;
 	call->max_iter = 1000;
 	call->epochs = fm ? 20 : 1;
-	call->learning_rate = fm ? 0.001 : 0.1;
+	call->learning_rate = algorithm == CTR_FM ? 0.01 : algorithm == CTR_FWFM ? 0.005 : 0.1;
 	call->beta = 1;
 	call->hash_bits = 20;
 	call->factors = 16;
@@ -230,17 +230,21 @@ check_options(CtrCall *call, Jsonb *json)
 }
 
 void
-pm_ctr_options(CtrCall *call, CtrDoor door, Jsonb *json)
+pm_ctr_options(CtrCall *call, CtrDoor door, Jsonb *json, Jsonb *inherited)
 {
 	PmOption	options[MAX_OPTIONS];
 	char		what[64];
+	int			count;
 
 	if (door == CTR_AGGREGATE)
 		call->algorithm = find_algorithm(json);
 	set_defaults(call);
 	snprintf(what, sizeof(what), "a click model of algorithm \"%s\"",
 			 pm_ctr_algorithms[call->algorithm]);
-	pm_options_parse(json, options, define_options(call, door, options), what);
+	count = define_options(call, door, options);
+	if (inherited != NULL)
+		pm_options_parse(inherited, options, count, what);
+	pm_options_parse(json, options, count, what);
 	check_options(call, json);
 }
 

@@ -30,9 +30,59 @@ pm_ctr_prepare(CtrTraining *training, CtrTable *table)
 
 /* ---- a model to go on from --------------------------------------------- */
 
+/*
+ * How it was trained, but for what depends on the columns and the number of
+ * the rows at hand.
+ */
+static bool
+is_inherited(const JsonbValue *key)
+{
+	static const char *const keys[] = {"l1", "l2", "solver", "max_iter", "tol", "epochs",
+		"learning_rate", "batch_size", "init_scale", "patience", "seed", "min_frequency",
+	"max_categories"};
+
+	for (int i = 0; i < lengthof(keys); i++)
+		if (key->val.string.len == strlen(keys[i]) &&
+			strncmp(key->val.string.val, keys[i], key->val.string.len) == 0)
+			return true;
+	return false;
+}
+
+Jsonb *
+pm_ctr_inherited_options(PmContext *ctx, const PmCachedModel *previous)
+{
+	const CtrModel *model = previous->opened;
+	Jsonb	   *meta = pm_model_json(ctx, previous->model, "meta");
+	JsonbValue	name = {.type = jbvString};
+	JsonbValue *options;
+	JsonbIterator *iterator;
+	JsonbParseState *state = NULL;
+	JsonbValue	key;
+	JsonbValue	value;
+
+	name.val.string.val = "options";
+	name.val.string.len = strlen("options");
+	options = findJsonbValueFromContainer(&meta->root, JB_FOBJECT, &name);
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	if (model->algorithm != CTR_FTRL && options != NULL && options->type == jbvBinary &&
+		JsonContainerIsObject(options->val.binary.data))
+	{
+		iterator = JsonbIteratorInit(options->val.binary.data);
+		JsonbIteratorNext(&iterator, &value, true); /* WJB_BEGIN_OBJECT */
+		while (JsonbIteratorNext(&iterator, &key, true) == WJB_KEY)
+		{
+			JsonbIteratorNext(&iterator, &value, true);
+			if (!is_inherited(&key))
+				continue;
+			pushJsonbValue(&state, WJB_KEY, &key);
+			pushJsonbValue(&state, WJB_VALUE, &value);
+		}
+	}
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
 void
-pm_ctr_go_on(CtrTraining *training, CtrCall *call,
-			 const PmCachedModel *previous)
+pm_ctr_check_previous(const PmCachedModel *previous, const CtrCall *call)
 {
 	const CtrModel *model = previous->opened;
 
@@ -42,6 +92,14 @@ pm_ctr_go_on(CtrTraining *training, CtrCall *call,
 				 errmsg("the model to go on from is of algorithm \"%s\", not \"%s\"",
 						pm_ctr_algorithms[model->algorithm],
 						pm_ctr_algorithms[call->algorithm])));
+}
+
+void
+pm_ctr_go_on(CtrTraining *training, CtrCall *call,
+			 const PmCachedModel *previous)
+{
+	const CtrModel *model = previous->opened;
+
 	call->negative_rate = model->scalars[CTR_NEGATIVE_RATE];
 	call->factors = model->fm.factors;
 	call->optimizer = model->fm.optimizer;

@@ -71,8 +71,12 @@ typedef enum CtrDoor
 	CTR_UPDATE					/* what a model fixes is no option */
 } CtrDoor;
 
-/* Parse; the algorithm is *call's, or for an aggregate among the options. */
-extern void pm_ctr_options(CtrCall *call, CtrDoor door, Jsonb *json);
+/*
+ * Parse; the algorithm is *call's, or for an aggregate among the options.
+ * inherited: options in the place of defaults, NULL = none.
+ */
+extern void pm_ctr_options(CtrCall *call, CtrDoor door, Jsonb *json,
+						   Jsonb *inherited);
 
 /* Append the options as used. */
 extern void pm_ctr_options_write(StringInfo json, const CtrCall *call,
@@ -126,10 +130,17 @@ typedef struct CtrTraining
  */
 extern void pm_ctr_prepare(CtrTraining *training, CtrTable *table);
 
+/* Of the options that a model was made with, those that its update inherits. */
+extern Jsonb *pm_ctr_inherited_options(PmContext *ctx,
+									   const PmCachedModel *previous);
+
 /*
- * Go on from a model: what it fixes enters the call.  Its columns, by name,
- * are those to read of a source; a missing one is an ERROR.
+ * Go on from a model, which must be of the call's algorithm: what it fixes
+ * enters the call.  Its columns, by name, are those to read of a source; a
+ * missing one is an ERROR.
  */
+extern void pm_ctr_check_previous(const PmCachedModel *previous,
+								  const CtrCall *call);
 extern void pm_ctr_go_on(CtrTraining *training, CtrCall *call,
 						 const PmCachedModel *previous);
 extern int *pm_ctr_previous_columns(const CtrModel *previous,

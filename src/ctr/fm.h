@@ -8,11 +8,12 @@
  * the linear term in it, and a gradient the sum of residuals.
  *
  * Files: fm.c (fresh weights, what is acceptable), fm_table.c (a PmFm to a
- * table and back), fm_kernel.c (logits and gradients of a block of rows),
- * fm_step.c (the optimisers), fm_field.c (what a field does with a batch),
- * fm_epoch.c (one pass over the rows), fm_team.c (threads that work through
- * phases), fm_train.c (epochs and when to stop), fm_score.c (logits and
- * contributions of a model).
+ * table and back), fm_kernel.c and fm_pairs.c (logits of a block of rows, FM
+ * and FwFM), fm_gradient.c (losses and gradients of a block), fm_step.c (the
+ * optimisers), fm_field.c (what a field does with a batch), fm_epoch.c (one
+ * pass over the rows), fm_team.c (threads that work through phases),
+ * fm_train.c (epochs and when to stop), fm_score.c (logits and contributions
+ * of a model).
  */
 #ifndef FM_H
 #define FM_H
@@ -110,10 +111,19 @@ extern void pm_fm_forward(const FmView *view, const FmTable *table, int begin,
 						  int end, float *sums, size_t sums_stride,
 						  float *scratch, float *logits);
 
+/* ---- fm_pairs.c --------------------------------------------------------- */
+
+/* pm_fm_forward() of FwFM; logits are added to. */
+extern void pm_fm_forward_pairs(const FmView *view, const FmTable *table,
+								int begin, int end, float *sums,
+								size_t stride, float *scratch, float *logits);
+
 /* Add up residual * <e_f, e_g> of the rows in scratch; (field_count)^2, f < g. */
 extern void pm_fm_pair_gradient(const FmTable *table, int count,
 								const float *scratch, const float *residuals,
-								float *products, double *gradient);
+								double *gradient);
+
+/* ---- fm_gradient.c ------------------------------------------------------ */
 
 /*
  * residuals = weight * (probability - label) from logits; gives the sums of
@@ -298,8 +308,6 @@ typedef struct FmEpoch
 	float	   *logits;
 	float	   *scratch;		/* FwFM: by lane */
 	size_t		scratch_size;
-	float	   *products;		/* FwFM: by lane */
-	size_t		products_size;
 	double	   *chunk_totals;	/* 3 by chunk */
 	double	   *chunk_pairs;	/* FwFM: field_count^2 by chunk */
 	double	   *pair_gradient;	/* FwFM: of the batch */

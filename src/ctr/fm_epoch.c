@@ -184,7 +184,6 @@ chunk_item(FmEpoch *epoch, int64_t number, int index, int lane)
 					epoch->chunk_totals + 3 * index);
 	if (table->field_weighted)
 		pm_fm_pair_gradient(table, end - begin, scratch, epoch->residuals + begin,
-							epoch->products + (size_t) lane * epoch->products_size,
 							epoch->chunk_pairs + (size_t) index * pairs);
 }
 
@@ -376,11 +375,8 @@ open_pairs(PmContext *ctx, FmEpoch *epoch, size_t chunks)
 	size_t		lanes = (size_t) epoch->lanes;
 
 	epoch->scratch_size = (size_t) epoch->chunk * fields * epoch->table->width;
-	epoch->products_size = fields * fields / 2 * FM_LANES;
 	PM_TRY(pm_alloc(ctx, "sums of the fields", epoch->scratch_size * lanes, sizeof(float),
 					&epoch->scratch));
-	PM_TRY(pm_alloc(ctx, "products of the fields", epoch->products_size * lanes, sizeof(float),
-					&epoch->products));
 	PM_TRY(pm_alloc_zero(ctx, "gradient of the pairs", chunks * fields * fields, sizeof(double),
 						 &epoch->chunk_pairs));
 	return pm_alloc_zero(ctx, "gradient of the pairs", fields * fields, sizeof(double),
@@ -445,7 +441,6 @@ pm_fm_epoch_close(PmContext *ctx, FmEpoch *epoch)
 	pm_release(ctx, epoch->chunk_totals);
 	pm_release(ctx, epoch->sums);
 	pm_release(ctx, epoch->scratch);
-	pm_release(ctx, epoch->products);
 	pm_release(ctx, epoch->chunk_pairs);
 	pm_release(ctx, epoch->pair_gradient);
 	if (epoch->stepper != NULL)

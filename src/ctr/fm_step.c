@@ -9,13 +9,10 @@
  * it missed are taken one by one, the others in strides of 2, 4, ..., which
  * are close to as many steps.
  */
-#include "fm.h"
+#include "fm_vector.h"
 
 #include <math.h>
 #include <string.h>
-
-#define LOAD(address) ((FmVector) *(const FmStored *) (address))
-#define STORE(address, vector) (*(FmStored *) (address) = (FmStored) (vector))
 
 #define BETA1 0.9
 #define BETA2 0.999
@@ -143,9 +140,9 @@ catch_up_adam(const FmStepper *stepper, float *row, float *state, int width,
 
 	for (int j = 0; j < vectors; j++)
 	{
-		w[j] = LOAD(row + j * FM_LANES);
-		first[j] = LOAD(state + j * FM_LANES);
-		second[j] = LOAD(state + width + j * FM_LANES);
+		w[j] = FM_LOAD(row + j * FM_LANES);
+		first[j] = FM_LOAD(state + j * FM_LANES);
+		second[j] = FM_LOAD(state + width + j * FM_LANES);
 	}
 	for (; seen < exact; seen++)
 		for (int j = 0; j < vectors; j++)
@@ -169,9 +166,9 @@ catch_up_adam(const FmStepper *stepper, float *row, float *state, int width,
 	}
 	for (int j = 0; j < vectors; j++)
 	{
-		STORE(row + j * FM_LANES, w[j]);
-		STORE(state + j * FM_LANES, first[j]);
-		STORE(state + width + j * FM_LANES, second[j]);
+		FM_STORE(row + j * FM_LANES, w[j]);
+		FM_STORE(state + j * FM_LANES, first[j]);
+		FM_STORE(state + width + j * FM_LANES, second[j]);
 	}
 }
 
@@ -184,8 +181,8 @@ catch_up_adagrad(const FmStepper *stepper, float *row, float *state,
 
 	for (int j = 0; j < vectors; j++)
 	{
-		FmVector	w = LOAD(row + j * FM_LANES);
-		FmVector	squares = LOAD(state + j * FM_LANES);
+		FmVector	w = FM_LOAD(row + j * FM_LANES);
+		FmVector	squares = FM_LOAD(state + j * FM_LANES);
 		int			p = 1;
 
 		for (int32_t k = 0; k < exact; k++)
@@ -201,8 +198,8 @@ catch_up_adagrad(const FmStepper *stepper, float *row, float *state,
 			adagrad_stride(stepper, &w, &squares, p);
 			left -= 1 << p;
 		}
-		STORE(row + j * FM_LANES, w);
-		STORE(state + j * FM_LANES, squares);
+		FM_STORE(row + j * FM_LANES, w);
+		FM_STORE(state + j * FM_LANES, squares);
 	}
 }
 
@@ -291,22 +288,22 @@ step_row(const FmStepper *stepper, const FmTable *table, float *row,
 	for (int j = 0; j < vectors; j++)
 	{
 		int			d = j * FM_LANES;
-		FmVector	w = LOAD(row + d);
-		FmVector	state1 = LOAD(state + d);
-		FmVector	g = (LOAD(sums + d) - own * LOAD(table->mask + d) * w) *
+		FmVector	w = FM_LOAD(row + d);
+		FmVector	state1 = FM_LOAD(state + d);
+		FmVector	g = (FM_LOAD(sums + d) - own * FM_LOAD(table->mask + d) * w) *
 			inverse_weight + stepper->l2 * w;
 
 		if (stepper->optimizer == PM_FM_ADAM)
 		{
-			FmVector	state2 = LOAD(state + vectors * FM_LANES + d);
+			FmVector	state2 = FM_LOAD(state + vectors * FM_LANES + d);
 
 			adam(&w, &state1, &state2, &g, rate, scale);
-			STORE(state + vectors * FM_LANES + d, state2);
+			FM_STORE(state + vectors * FM_LANES + d, state2);
 		}
 		else
 			adagrad(&w, &state1, &g, rate);
-		STORE(state + d, state1);
-		STORE(row + d, w);
+		FM_STORE(state + d, state1);
+		FM_STORE(row + d, w);
 	}
 }
 

@@ -9,10 +9,14 @@
  */
 #include "fm.h"
 
-#include <sched.h>
+#include <time.h>
 
-/* Looks at the phase before the CPU goes to another thread. */
-#define SPINS 2000
+/*
+ * Looks at the phase before the thread sleeps, and for how many nanoseconds:
+ * the CPU may be what another thread waits for.
+ */
+#define SPINS 1000
+#define NAP 20000
 
 static inline void
 spin_pause(void)
@@ -26,13 +30,14 @@ spin_pause(void)
 static void
 wait_for_phase(FmTeam *team, uint64_t phase)
 {
+	const struct timespec nap = {0, NAP};
 	int			spins = 0;
 
 	while (atomic_load_explicit(&team->ticket, memory_order_acquire) >> 32 == phase)
 		if (++spins < SPINS)
 			spin_pause();
 		else
-			sched_yield();
+			nanosleep(&nap, NULL);
 }
 
 /* A thread's part: the low half of a ticket is an item, the high half a phase. */

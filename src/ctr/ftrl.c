@@ -70,7 +70,10 @@ rates_of(const Ftrl *ftrl)
 	return (Rates) {(float) ftrl->l1, (float) ftrl->l2, (float) ftrl->alpha, (float) ftrl->beta};
 }
 
-/* Without branches, for the vectoriser; never -0, and no 0 / 0. */
+/*
+ * Without branches, for the vectoriser; never -0, and no 0 / 0.  A state
+ * without squares, of gradients that underflow, weighs nothing.
+ */
 PM_INLINE float
 weight_of(const Rates *rates, float z, float root)
 {
@@ -78,6 +81,7 @@ weight_of(const Rates *rates, float z, float root)
 	float		above = fabsf(z) - rates->l1;
 
 	above = above > 0 ? above : 0;
+	above = root > 0 ? above : 0;
 	return 0.0f - copysignf(above, z) / rate;
 }
 

@@ -4,7 +4,7 @@
  *
  * Its memory is the table of coefficients' states alone.  A coefficient is
  *
- *		w = 0                                          where |z| <= l1, else
+ *		w = 0                                          where |z| <= l1 or n = 0, else
  *		w = -(z - sign(z) l1) / ((beta + sqrt(n)) / alpha + l2)
  *
  * with n the sum of squared gradients and z that of gradients, corrected for

@@ -7,11 +7,15 @@
  */
 #include "layout.h"
 
+#include <float.h>
 #include <limits.h>
 #include <math.h>
 #include <string.h>
 
 #include "pm_hash.h"
+
+/* Parts between two looks for interrupts. */
+#define CHECK_INTERVAL 256
 
 /* What a hashed part's NULL is hashed as: no category's hash, no number. */
 #define NULL_TOKEN UINT64_C(0x8000000000000001)
@@ -137,6 +141,8 @@ pm_ctr_layout_number(PmContext *ctx, const PmSchema *schema,
 	{
 		CtrPart    *part = &layout->parts[i];
 
+		if (i % CHECK_INTERVAL == 0 && pm_interrupted(ctx))
+			return pm_fail(ctx, PM_CANCELLED, "cancelled");
 		PM_TRY(choose_salt(ctx, schema, layout, part));
 		PM_TRY(invert_codes(ctx, part));
 		part->first = 0;
@@ -170,7 +176,10 @@ pm_ctr_part_number(const CtrPart *part, int j, const float *dense)
 
 	if (part->transform == CTR_LOG1P)
 		number = copysign(log1p(fabs(number)), number);
-	return (float) ((number - part->shift[j]) * part->scale[j]);
+	number = (number - part->shift[j]) * part->scale[j];
+
+	/* far beyond all training rows, but finite: 0 times infinity is no number */
+	return (float) (number > FLT_MAX ? FLT_MAX : number < -FLT_MAX ? -FLT_MAX : number);
 }
 
 /* How many of the increasing bounds are at most so much. */
@@ -288,6 +297,7 @@ static bool
 part_token(const CtrLayout *layout, const CtrPart *part, const float *dense,
 		   const int32_t *codes, uint64_t *token)
 {
+	float		value;
 	uint32_t	bits;
 
 	switch (part->kind)
@@ -303,7 +313,8 @@ part_token(const CtrLayout *layout, const CtrPart *part, const float *dense,
 				*token = bounds_up_to(part, dense[part->at]);
 			else
 			{
-				memcpy(&bits, &dense[part->at], sizeof(bits));
+				value = dense[part->at] + 0.0f; /* -0 is 0 */
+				memcpy(&bits, &value, sizeof(bits));
 				*token = bits;
 			}
 			return true;

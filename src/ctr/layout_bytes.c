@@ -185,7 +185,16 @@ fits_column(const CtrPart *part, const PmColumn *column)
 	return false;
 }
 
-/* How many indexes a part of a plain layout must have besides rare and NULL. */
+/* Which transforms a part knows. */
+static bool
+fits_transform(const CtrPart *part)
+{
+	bool		bins = part->transform == CTR_QUANTILE || part->transform == CTR_VALUES;
+
+	return part->kind == CTR_BINS ? bins : !bins;
+}
+
+/* How many indexes a part must have besides rare and NULL. */
 static int64_t
 proper_size(const CtrPart *part)
 {
@@ -219,11 +228,14 @@ check_part(PmByteReader *reader, const PmSchema *schema,
 
 	if (part->kind != CTR_CROSS && !fits_column(part, &schema->columns[part->column]))
 		return pm_corrupt(reader->ctx, "a part of its layout does not fit its column");
+	if (!fits_transform(part))
+		return pm_corrupt(reader->ctx, "a part of its layout does not fit its transform");
 	if (part->code_count != 0 &&
-		part->code_count != schema->columns[part->column].dictionary.count)
+		(part->kind == CTR_CROSS ||
+		 part->code_count != schema->columns[part->column].dictionary.count))
 		return pm_corrupt(reader->ctx, "a part of its layout does not fit its dictionary");
-	if (layout->hashed)
-		return PM_OK;
+	if (layout->hashed && part->size == 0)
+		return PM_OK;			/* any value has a hash */
 	if (part->rare >= 0 && part->rare != size++)
 		return pm_corrupt(reader->ctx, "a part of its layout has a wrong size");
 	if (part->null >= 0 && part->null != size++)
@@ -266,6 +278,27 @@ take_part(PmByteReader *reader, const PmSchema *schema, CtrLayout *layout,
 	return check_part(reader, schema, layout, part);
 }
 
+/* A row's entries have room for each member of a set once. */
+static PmStatus
+check_sets(PmContext *ctx, const PmSchema *schema, const CtrLayout *layout)
+{
+	bool	   *taken;
+
+	PM_TRY(pm_alloc_zero(ctx, "the layout", schema->column_count, sizeof(bool), &taken));
+	for (int i = 0; i < layout->part_count; i++)
+	{
+		const CtrPart *part = &layout->parts[i];
+
+		if (part->kind != CTR_SET)
+			continue;
+		if (taken[part->column])
+			return pm_corrupt(ctx, "a set has two parts of its layout");
+		taken[part->column] = true;
+	}
+	pm_release(ctx, taken);
+	return PM_OK;
+}
+
 PmStatus
 pm_ctr_layout_read(PmContext *ctx, const PmSchema *schema, const void *bytes,
 				   size_t size, CtrLayout *layout)
@@ -293,5 +326,6 @@ pm_ctr_layout_read(PmContext *ctx, const PmSchema *schema, const void *bytes,
 		PM_TRY(take_part(&reader, schema, layout, (int) i));
 	if (reader.left != 0)
 		return pm_corrupt(ctx, "its layout is followed by other bytes");
+	PM_TRY(check_sets(ctx, schema, layout));
 	return pm_ctr_layout_number(ctx, schema, layout);
 }

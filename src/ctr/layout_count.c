@@ -52,6 +52,20 @@ pm_ctr_count_codes(PmContext *ctx, const CtrTable *table, const CtrPart *part,
 	return PM_OK;
 }
 
+PmStatus
+pm_ctr_has_nulls(PmContext *ctx, const CtrTable *table, const CtrPart *part,
+				 bool *nulls)
+{
+	*nulls = false;
+	for (int64_t i = 0; i < table->n && !*nulls; i++)
+	{
+		PM_TRY(pm_ctr_check_interrupt(ctx, i));
+		*nulls = pm_ctr_is_training(table, i) &&
+			table->codes[i * table->code_width + part->at] < 0;
+	}
+	return PM_OK;
+}
+
 /* ---- values ----------------------------------------------------------- */
 
 static int
@@ -88,10 +102,12 @@ pm_ctr_sorted_values(PmContext *ctx, const CtrTable *table, int at,
 }
 
 int64_t
-pm_ctr_distinct_values(float *values, int64_t count, int64_t frequency)
+pm_ctr_distinct_values(float *values, int64_t count, int64_t frequency,
+					   bool *rare)
 {
 	int64_t		kept = 0;
 
+	*rare = false;
 	for (int64_t begin = 0; begin < count;)
 	{
 		int64_t		end = begin + 1;
@@ -100,6 +116,8 @@ pm_ctr_distinct_values(float *values, int64_t count, int64_t frequency)
 			end++;
 		if (end - begin >= frequency)
 			values[kept++] = values[begin];
+		else
+			*rare = true;
 		begin = end;
 	}
 	return kept;

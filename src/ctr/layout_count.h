@@ -45,10 +45,14 @@ extern PmStatus pm_ctr_sorted_values(PmContext *ctx, const CtrTable *table,
 
 /*
  * Leave each of the sorted values that occurs so often once, in place; gives
- * how many those are.
+ * how many those are, and whether there are rarer ones.
  */
 extern int64_t pm_ctr_distinct_values(float *values, int64_t count,
-									  int64_t frequency);
+									  int64_t frequency, bool *rare);
+
+/* Whether a part's code, of a weekday or an hour, is NULL in training. */
+extern PmStatus pm_ctr_has_nulls(PmContext *ctx, const CtrTable *table,
+								 const CtrPart *part, bool *nulls);
 
 /*
  * The combinations of a cross's members that occur so often in training,

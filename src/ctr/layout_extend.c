@@ -114,20 +114,21 @@ extend_bins(Extension *extension, const CtrPart *old, CtrPart *part,
 	int64_t		count;
 	int64_t		kept;
 	bool		missing;
+	bool		rare;
 
 	PM_TRY(pm_ctr_sorted_values(ctx, extension->table, part->at, INT64_MAX, &values,
 								&count, &missing));
 	part->size = plain_size(old);
 	if (part->transform == CTR_QUANTILE)
 	{
+		pm_release(ctx, values);
 		close_part(old, part, moved, false, missing);
 		return PM_OK;
 	}
-	kept = pm_ctr_distinct_values(values, count, extension->options->min_frequency);
+	kept = pm_ctr_distinct_values(values, count, extension->options->min_frequency, &rare);
 	PM_TRY(merge_values(extension, old, part, values, kept, moved));
 	pm_release(ctx, values);
-	close_part(old, part, moved, kept < count && extension->options->min_frequency > 1,
-			   missing);
+	close_part(old, part, moved, rare, missing);
 	return PM_OK;
 }
 
@@ -220,6 +221,7 @@ extend_part(Extension *extension, int i)
 	const CtrPart *old = &extension->previous->parts[i];
 	CtrPart    *part = &extension->layout->parts[i];
 	int32_t    *moved;
+	bool		nulls;
 
 	PM_TRY(pm_alloc(extension->ctx, "the layout", old->size, sizeof(int32_t), &moved));
 	extension->moved[i] = moved;
@@ -238,9 +240,9 @@ extend_part(Extension *extension, int i)
 			return extend_bins(extension, old, part, moved);
 		case CTR_WEEKDAY:
 		case CTR_HOUR:
+			PM_TRY(pm_ctr_has_nulls(extension->ctx, extension->table, part, &nulls));
 			part->size = plain_size(old);
-			close_part(old, part, moved, false,
-					   extension->table->schema->columns[part->column].nulls > 0);
+			close_part(old, part, moved, false, nulls);
 			return PM_OK;
 		case CTR_CATEGORY:
 		case CTR_SET:

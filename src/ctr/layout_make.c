@@ -179,6 +179,7 @@ add_bins(Maker *maker, int column, CtrTransform transform, int bins,
 	int64_t		count;
 	int64_t		kept;
 	bool		missing;
+	bool		rare = false;
 
 	PM_TRY(add_part(maker, CTR_BINS, column, &part));
 	part->transform = transform;
@@ -191,7 +192,7 @@ add_bins(Maker *maker, int column, CtrTransform transform, int bins,
 	if (transform == CTR_QUANTILE)
 		kept = quantile_bounds(values, count, bins);
 	else
-		kept = pm_ctr_distinct_values(values, count, maker->options->min_frequency);
+		kept = pm_ctr_distinct_values(values, count, maker->options->min_frequency, &rare);
 	if (transform == CTR_VALUES && kept > maker->options->max_values)
 		return pm_fail(maker->ctx, PM_TOO_LARGE,
 					   "column \"%s\" has %lld distinct values, too many to take each as a category (%d)",
@@ -201,7 +202,7 @@ add_bins(Maker *maker, int column, CtrTransform transform, int bins,
 	pm_release(maker->ctx, values);
 	part->bound_count = (int32_t) kept;
 	part->size = (int32_t) (kept + (transform == CTR_QUANTILE));
-	if (transform == CTR_VALUES && kept < count && maker->options->min_frequency > 1)
+	if (rare)
 		part->rare = part->size++;
 	if (missing)
 		part->null = part->size++;
@@ -264,10 +265,12 @@ static PmStatus
 add_calendar(Maker *maker, CtrPartKind kind, int column)
 {
 	CtrPart    *part;
+	bool		nulls;
 
 	PM_TRY(add_part(maker, kind, column, &part));
+	PM_TRY(pm_ctr_has_nulls(maker->ctx, maker->table, part, &nulls));
 	part->size = kind == CTR_HOUR ? PM_HOURS : PM_WEEKDAYS;
-	if (maker->table->schema->columns[column].nulls > 0)
+	if (nulls)
 		part->null = part->size++;
 	return PM_OK;
 }

@@ -6,6 +6,7 @@
  * it is, and again with its head made right, because a checksum would keep a
  * fuzzer out of everything behind it.  A model that opens is used: rows are
  * scored, features named, dictionaries asked, the schema written again.
+ * fuzz_ctr.c does so with click models.
  *
  * With libFuzzer the mutator knows the container: it changes one section's
  * content and puts the table and the checksum right.  Without it (REPLAY)
@@ -15,23 +16,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "fuzz.h"
 #include "pm_kmeans_model.h"
 #include "seal.h"
 
 #define MEMORY_LIMIT ((size_t) 256 * 1024 * 1024)
-#define MAX_NAMES 4096			/* of features, that one input may take */
-#define MAX_CELLS (1 << 20)		/* distances that one input may take */
-
-/* What must hold for any input. */
-#define MUST(condition) \
-	do { \
-		if (!(condition)) \
-		{ \
-			fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, \
-					#condition); \
-			abort(); \
-		} \
-	} while (0)
 
 /* Bytes at an address that is a multiple of 64, as the cache has them. */
 static unsigned char *
@@ -43,13 +32,6 @@ aligned_copy(const uint8_t *data, size_t size)
 	if (size > 0)
 		memcpy(copy, data, size);
 	return copy;
-}
-
-static bool
-is_refusal(PmStatus status)
-{
-	return status == PM_CORRUPT || status == PM_MEMORY_LIMIT ||
-		status == PM_TOO_LARGE;
 }
 
 /* Every feature has a kind and a name of the length that it says. */
@@ -179,7 +161,8 @@ use_model(const unsigned char *bytes, size_t size)
 			if (strcmp(container.sections[i].name, "schema") == 0)
 				use_schema(&ctx, container.sections[i].data,
 						   container.sections[i].length);
-		status = use_kmeans(&ctx, &container);
+		status = strcmp(container.kind, "ctr") == 0 ? use_ctr(&ctx, &container) :
+			use_kmeans(&ctx, &container);
 	}
 	else
 		MUST(status == PM_CORRUPT);

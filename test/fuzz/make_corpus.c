@@ -3,19 +3,21 @@
  *		Writes the seeds of the fuzzer into a folder: sound models of every
  *		shape ("valid_..."), and for each thing that is checked one that is
  *		wrong in it and sound otherwise ("corrupt_...").  What the fuzzer finds
- *		is added here, as a case that tells what was wrong.
+ *		is added here, as a case that tells what was wrong.  Click models are
+ *		made by make_corpus_ctr.c.
  */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "make_corpus.h"
 #include "pm_kmeans_model.h"
 #include "seal.h"
 
 #define MAX_SIZE 65536
 
 static const char *folder;
-static PmContext context;
+PmContext	corpus_context;
 static int	files;
 
 /* A model under construction; sections in the order that SQL writes them. */
@@ -44,26 +46,26 @@ typedef struct Draft
 
 static Draft draft;
 
-static void
+void
 must(PmStatus status)
 {
 	if (status != PM_OK)
 	{
-		fprintf(stderr, "make_corpus: %s\n", context.message);
+		fprintf(stderr, "make_corpus: %s\n", corpus_context.message);
 		exit(1);
 	}
 }
 
 /* A schema of the classes given: 'n'umber, 'i'nterval, 'c'ategory, ... */
-static PmSchema *
+PmSchema *
 make_schema(const char *classes)
 {
 	static const char letters[] = "nictdsv";	/* as PmColumnClass */
 	int			count = (int) strlen(classes);
 	PmSchema   *schema;
 
-	must(pm_alloc_zero(&context, "schema", 1, sizeof(PmSchema), &schema));
-	must(pm_alloc_zero(&context, "schema", count, sizeof(PmColumn),
+	must(pm_alloc_zero(&corpus_context, "schema", 1, sizeof(PmSchema), &schema));
+	must(pm_alloc_zero(&corpus_context, "schema", count, sizeof(PmColumn),
 					   &schema->columns));
 	schema->column_count = count;
 	for (int i = 0; i < count; i++)
@@ -71,23 +73,23 @@ make_schema(const char *classes)
 		PmColumn   *column = &schema->columns[i];
 		int32_t		code;
 
-		must(pm_alloc_zero(&context, "schema", 20, 1, &column->name));
+		must(pm_alloc_zero(&corpus_context, "schema", 20, 1, &column->name));
 		snprintf(column->name, 20, "column%d", i);
 		column->class = strchr(letters, classes[i]) - letters;
 		column->length = column->class == PM_COLUMN_VECTOR ? 3 : 1;
 		column->time_zone = column->class == PM_COLUMN_TIME ? "Europe/Paris" : NULL;
 		column->newest = 8000.5;
 		column->nulls = i;
-		must(pm_dictionary_init(&context, &column->dictionary));
+		must(pm_dictionary_init(&corpus_context, &column->dictionary));
 		if (column->class == PM_COLUMN_CATEGORY || column->class == PM_COLUMN_SET)
 		{
-			must(pm_dictionary_add(&context, &column->dictionary, "", 0, &code));
-			must(pm_dictionary_add(&context, &column->dictionary, "blue", 4, &code));
-			must(pm_dictionary_add(&context, &column->dictionary, "gr\303\274n", 5, &code));
+			must(pm_dictionary_add(&corpus_context, &column->dictionary, "", 0, &code));
+			must(pm_dictionary_add(&corpus_context, &column->dictionary, "blue", 4, &code));
+			must(pm_dictionary_add(&corpus_context, &column->dictionary, "gr\303\274n", 5, &code));
 		}
 	}
-	must(pm_schema_number_features(&context, schema));
-	must(pm_schema_init_scales(&context, schema));
+	must(pm_schema_number_features(&corpus_context, schema));
+	must(pm_schema_init_scales(&corpus_context, schema));
 	for (int i = 0; i < schema->feature_count; i++)
 	{
 		schema->shift[i] = i;
@@ -147,25 +149,30 @@ finish(void)
 	void	   *schema;
 	size_t		schema_size;
 
-	must(pm_schema_write(&context, draft.schema, &schema, &schema_size));
+	must(pm_schema_write(&corpus_context, draft.schema, &schema, &schema_size));
 	assemble(schema, schema_size, draft.k, draft.schema->feature_count);
 }
 
-static void
-save(const char *name)
+void
+save_bytes(const char *name, const void *bytes, size_t size)
 {
 	char		path[1024];
 	FILE	   *file;
 
 	snprintf(path, sizeof(path), "%s/%s.model", folder, name);
 	file = fopen(path, "wb");
-	if (file == NULL || fwrite(draft.bytes, 1, draft.size, file) != draft.size ||
-		fclose(file) != 0)
+	if (file == NULL || fwrite(bytes, 1, size, file) != size || fclose(file) != 0)
 	{
 		perror(path);
 		exit(1);
 	}
 	files++;
+}
+
+static void
+save(const char *name)
+{
+	save_bytes(name, draft.bytes, draft.size);
 }
 
 /* The start of a section's entry in the table, and of its content. */
@@ -235,7 +242,7 @@ save_valid(void)
 	}
 	begin("nv", 2, PM_METRIC_EUCLIDEAN);
 	draft.schema->columns[1].length = 0;	/* no value was ever seen */
-	must(pm_schema_number_features(&context, draft.schema));
+	must(pm_schema_number_features(&corpus_context, draft.schema));
 	finish();
 	save("valid_empty_vector");
 	begin("n", 1, PM_METRIC_COSINE);
@@ -433,7 +440,7 @@ save_bad_sizes(void)
 		void	   *bytes;
 		size_t		size;
 
-		must(pm_schema_write(&context, draft.schema, &bytes, &size));
+		must(pm_schema_write(&corpus_context, draft.schema, &bytes, &size));
 		assemble(bytes, size - 1, draft.k, draft.schema->feature_count);
 		save("corrupt_schema_cut");
 		assemble(bytes, 0, draft.k, draft.schema->feature_count);
@@ -454,14 +461,15 @@ main(int argc, char **argv)
 		return 2;
 	}
 	folder = argv[1];
-	context.arena = pm_arena_create(&pm_malloc_allocator, 0);
+	corpus_context.arena = pm_arena_create(&pm_malloc_allocator, 0);
 	save_valid();
 	save_cut();
 	save_bad_head();
 	save_bad_table();
 	save_bad_values();
 	save_bad_sizes();
-	pm_arena_destroy(context.arena);
+	save_ctr();
+	pm_arena_destroy(corpus_context.arena);
 	printf("%d files\n", files);
 	return 0;
 }

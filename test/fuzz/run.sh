@@ -1,7 +1,7 @@
 #!/bin/bash
 #
 # run.sh
-#	Fuzzes the model container and the k-means model for a while.
+#	Fuzzes the model container, k-means and click models for a while.
 #
 #	bash test/fuzz/run.sh [seconds]		600 unless told otherwise
 #

@@ -121,9 +121,8 @@ case_repeated(const CtrCase *from)
 	return rows;
 }
 
-/* Marsaglia's xorshift64, of which 31 bits are used. */
-static int
-below(uint64_t *state, int bound)
+int
+case_below(uint64_t *state, int bound)
 {
 	uint64_t	x = *state;
 
@@ -138,8 +137,8 @@ below(uint64_t *state, int bound)
 static void
 golden_row(CtrCase *rows, int64_t i, uint64_t *state, bool tame)
 {
-	double		first = (below(state, 2048) - 1024) / 256.0;
-	double		second = below(state, 1024) / 256.0 - 2;
+	double		first = (case_below(state, 2048) - 1024) / 256.0;
+	double		second = case_below(state, 1024) / 256.0 - 2;
 	int			counts[6] = {0};
 	int64_t    *offsets = rows->offsets[4];
 	double		score;
@@ -147,24 +146,24 @@ golden_row(CtrCase *rows, int64_t i, uint64_t *state, bool tame)
 
 	rows->values[0][2 * i] = (float) first;
 	rows->values[0][2 * i + 1] = (float) (tame ? second : 1000 + 32 * second);
-	rows->codes[1][i] = below(state, 8) % 5;
-	tiny = below(state, 1024) / 1024.0;
+	rows->codes[1][i] = case_below(state, 8) % 5;
+	tiny = case_below(state, 1024) / 1024.0;
 	rows->values[2][i] = (float) (tame ? tiny : tiny / 1048576);
-	rows->codes[3][i] = below(state, 5) - 1;
+	rows->codes[3][i] = case_below(state, 5) - 1;
 	offsets[i + 1] = offsets[i];
-	for (int k = below(state, 4); k > 0; k--)
+	for (int k = case_below(state, 4); k > 0; k--)
 	{
-		int			code = below(state, 6);
+		int			code = case_below(state, 6);
 
 		rows->codes[4][offsets[i + 1]++] = code;
 		counts[code]++;
 	}
 	for (int k = 0; k < 9; k++)
-		rows->values[5][9 * i + k] = (float) ((below(state, 64) - 32) / 16.0);
+		rows->values[5][9 * i + k] = (float) ((case_below(state, 64) - 32) / 16.0);
 	score = 0.7 * first - 0.4 * second + 0.9 * (rows->codes[1][i] == 1) -
 		0.6 * (rows->codes[3][i] == 2) + 0.5 * counts[0] - 0.8 * counts[3] +
 		tiny + 0.3 * rows->values[5][9 * i] - 0.5 * rows->values[5][9 * i + 8] - 0.5;
-	rows->labels[i] = below(state, 1 << 20) / 1048576.0 <
+	rows->labels[i] = case_below(state, 1 << 20) / 1048576.0 <
 		0.5 + 0.5 * score / (1 + fabs(score));
 }
 
@@ -189,7 +188,7 @@ case_golden(bool tame, bool weights)
 		int			weight;
 
 		golden_row(rows, i, &state, tame);
-		weight = 1 + below(&state, 3);
+		weight = 1 + case_below(&state, 3);
 		if (weights)
 			rows->weights[i] = (float) weight;
 	}

@@ -32,6 +32,9 @@ extern int	case_add(CtrCase *rows, PmCtrFieldKind kind, int32_t count,
 /* A copy with each row as many times as its weight says, and no weights. */
 extern CtrCase *case_repeated(const CtrCase *rows);
 
+/* Marsaglia's xorshift64, of which 31 bits are used. */
+extern int	case_below(uint64_t *state, int bound);
+
 /* The rows of golden/make_logistic.py. */
 extern CtrCase *case_golden(bool tame, bool weights);
 
