@@ -190,6 +190,7 @@ check_tap() {
 	pgxs=$(dirname "$("$PG_CONFIG" --pgxs)")
 	mkdir -p "$WORK/tap/t" "$WORK/tap/tmp" "$WORK/tap/tmp_check/log"
 	cp -R "$REPO/test/t/." "$WORK/tap/t"
+	cp -R "$REPO/test/shop" "$WORK/tap"
 	[ "$(id -u)" != 0 ] || chown -R "$RUN_AS" "$WORK/tap"
 	for file in "$WORK"/tap/t/*.pl; do
 		name=$(basename "$file" .pl)
