@@ -61,6 +61,23 @@ extern PmStatus pm_dictionary_init(PmContext *ctx, PmDictionary *dictionary);
 extern int32_t pm_dictionary_find(const PmDictionary *dictionary,
 								  const char *string, size_t length);
 
+/* A string whose code is wanted; the others are for pm_dictionary_find_all(). */
+typedef struct PmLookup
+{
+	const PmDictionary *dictionary;
+	const char *string;
+	size_t		length;
+	int32_t    *code;			/* where the code goes */
+	uint32_t	slot;
+	int32_t		first;			/* what stands in the slot */
+} PmLookup;
+
+/*
+ * The codes of several strings, as pm_dictionary_find() has them: memory that
+ * one waits for comes while others are looked up.
+ */
+extern void pm_dictionary_find_all(PmLookup *lookups, int count);
+
 /* The code of a string, a new one when it has none. */
 extern PmStatus pm_dictionary_add(PmContext *ctx, PmDictionary *dictionary,
 								  const char *string, size_t length,

@@ -420,7 +420,7 @@ pm_convert_moment(const PmConverter *converter, Datum value)
 }
 
 /* The bytes of a text value without a copy where it has none to make. */
-static const char *
+static inline const char *
 text_bytes(Datum value, size_t *length)
 {
 	text	   *string = DatumGetTextPP(value);

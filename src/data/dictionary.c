@@ -36,12 +36,11 @@ pm_dictionary_init(PmContext *ctx, PmDictionary *dictionary)
 	return PM_OK;
 }
 
-/* The slot that holds the string, or the free one where it would go. */
+/* From a slot on, the one that holds the string, or the free one for it. */
 static uint32_t
-probe(const PmDictionary *dictionary, const char *string, size_t length)
+probe_from(const PmDictionary *dictionary, uint32_t slot, const char *string,
+		   size_t length)
 {
-	uint32_t	slot = slot_of(dictionary, string, length);
-
 	for (;;)
 	{
 		int32_t		code = dictionary->slots[slot];
@@ -57,6 +56,13 @@ probe(const PmDictionary *dictionary, const char *string, size_t length)
 	}
 }
 
+/* The slot that holds the string, or the free one where it would go. */
+static uint32_t
+probe(const PmDictionary *dictionary, const char *string, size_t length)
+{
+	return probe_from(dictionary, slot_of(dictionary, string, length), string, length);
+}
+
 int32_t
 pm_dictionary_find(const PmDictionary *dictionary, const char *string,
 				   size_t length)
@@ -64,6 +70,41 @@ pm_dictionary_find(const PmDictionary *dictionary, const char *string,
 	int32_t		code = dictionary->slots[probe(dictionary, string, length)];
 
 	return code < 0 ? PM_CODE_UNSEEN : code;
+}
+
+void
+pm_dictionary_find_all(PmLookup *lookups, int count)
+{
+	for (int i = 0; i < count; i++)
+	{
+		PmLookup   *one = &lookups[i];
+
+		one->slot = slot_of(one->dictionary, one->string, one->length);
+		__builtin_prefetch(&one->dictionary->slots[one->slot]);
+	}
+	for (int i = 0; i < count; i++)
+	{
+		PmLookup   *one = &lookups[i];
+
+		one->first = one->dictionary->slots[one->slot];
+		if (one->first >= 0)
+			__builtin_prefetch(&one->dictionary->offsets[one->first]);
+	}
+	for (int i = 0; i < count; i++)
+	{
+		PmLookup   *one = &lookups[i];
+
+		if (one->first >= 0)
+			__builtin_prefetch(one->dictionary->bytes + one->dictionary->offsets[one->first]);
+	}
+	for (int i = 0; i < count; i++)
+	{
+		PmLookup   *one = &lookups[i];
+		uint32_t	slot = probe_from(one->dictionary, one->slot, one->string, one->length);
+		int32_t		code = one->dictionary->slots[slot];
+
+		*one->code = code < 0 ? PM_CODE_UNSEEN : code;
+	}
 }
 
 /*

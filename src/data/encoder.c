@@ -26,6 +26,8 @@ struct PmEncoder
 	bool		plain;			/* every column a number */
 	bool		hashed;			/* categories by their hash */
 	bool		may_call;		/* some column a vector */
+	PmLookup   *lookups;		/* categories of one row */
+	int			lookup_count;
 	MemoryContext bound;		/* for the functions of the types bound */
 	MemoryContext scratch;		/* for one row's conversions */
 };
@@ -42,6 +44,7 @@ pm_encoder_create(MemoryContext memory, const PmSchema *schema)
 	encoder->converters = MemoryContextAllocZero(memory, Max(1, count) * sizeof(PmConverter));
 	encoder->values = MemoryContextAlloc(memory, Max(1, count) * sizeof(Datum));
 	encoder->nulls = MemoryContextAlloc(memory, Max(1, count) * sizeof(bool));
+	encoder->lookups = MemoryContextAlloc(memory, Max(1, count) * sizeof(PmLookup));
 	for (int i = 0; i < count; i++)
 	{
 		encoder->names[i] = schema->columns[i].name;
@@ -401,14 +404,29 @@ vector_values(PmEncoder *encoder, int i, Datum value, bool isnull, float *to)
 	memcpy(to, elements, length * sizeof(float));
 }
 
+/* A category's code: its hash at once, or looked up with those of its row. */
+static void
+category_value(PmEncoder *encoder, int i, Datum value, int32_t *code)
+{
+	size_t		length;
+	const char *string = pm_convert_string(&encoder->converters[i], value, &length);
+
+	if (encoder->hashed)
+		*code = pm_category_hash(string, length);
+	else
+		encoder->lookups[encoder->lookup_count++] = (PmLookup)
+		{
+			.dictionary = &encoder->schema->columns[i].dictionary,
+			.string = string,.length = length,.code = code
+		};
+}
+
 static void
 column_values(PmEncoder *encoder, int i, Datum value, bool isnull, PmRow *row,
 			  float *dense, int32_t *codes, int *set)
 {
 	const PmColumn *column = &encoder->schema->columns[i];
 	PmConverter *converter = &encoder->converters[i];
-	const char *string;
-	size_t		length;
 	int			weekday = PM_CODE_NULL;
 	int			hour = PM_CODE_NULL;
 	int			begin;
@@ -433,10 +451,8 @@ column_values(PmEncoder *encoder, int i, Datum value, bool isnull, PmRow *row,
 			break;
 		case PM_COLUMN_CATEGORY:
 			*codes = PM_CODE_NULL;
-			if (isnull)
-				break;
-			string = pm_convert_string(converter, value, &length);
-			*codes = code_of(encoder, column, string, length);
+			if (!isnull)
+				category_value(encoder, i, value, codes);
 			break;
 		case PM_COLUMN_SET:
 			begin = *set > 0 ? row->set_ends[*set - 1] : 0;
@@ -459,6 +475,7 @@ pm_encoder_values(PmEncoder *encoder, Datum *values, bool *nulls, PmRow *row)
 	int			set = 0;
 	int			null_count = 0;
 
+	encoder->lookup_count = 0;
 	for (int i = 0; i < schema->column_count; i++)
 	{
 		const PmColumn *column = &schema->columns[i];
@@ -470,6 +487,7 @@ pm_encoder_values(PmEncoder *encoder, Datum *values, bool *nulls, PmRow *row)
 		codes += column->class == PM_COLUMN_TIME ? 2 :
 			column->class == PM_COLUMN_DATE || column->class == PM_COLUMN_CATEGORY;
 	}
+	pm_dictionary_find_all(encoder->lookups, encoder->lookup_count);
 	MemoryContextSwitchTo(previous);
 	MemoryContextReset(encoder->scratch);
 	return null_count < schema->column_count;

@@ -54,6 +54,26 @@ name_features(const PmSchema *schema)
 	}
 }
 
+/* Some strings at once, and one that is not there. */
+static void
+find_together(const PmDictionary *dictionary)
+{
+	PmLookup	lookups[8];
+	int32_t		codes[8];
+	int			count = dictionary->count < 7 ? dictionary->count : 7;
+
+	for (int32_t code = 0; code < count; code++)
+	{
+		lookups[code] = (PmLookup) {.dictionary = dictionary,.code = &codes[code]};
+		lookups[code].string = pm_dictionary_string(dictionary, code, &lookups[code].length);
+	}
+	lookups[count] = (PmLookup) {.dictionary = dictionary,.string = "\001no such",.length = 9,.code = &codes[count]};
+	pm_dictionary_find_all(lookups, count + 1);
+	for (int32_t code = 0; code < count; code++)
+		MUST(codes[code] == code);
+	MUST(codes[count] == pm_dictionary_find(dictionary, "\001no such", 9));
+}
+
 /* Every string of a dictionary has the code that it was read with. */
 static void
 ask_dictionaries(const PmSchema *schema)
@@ -70,6 +90,7 @@ ask_dictionaries(const PmSchema *schema)
 			MUST(pm_dictionary_find(dictionary, string, length) == code);
 		}
 		MUST(pm_dictionary_find(dictionary, "\001no such", 9) < dictionary->count);
+		find_together(dictionary);
 	}
 }
 
