@@ -26,9 +26,10 @@ value($node, q{
 		ARRAY['t' || i % 5, 't' || i % 3] AS tags, i * 48271::bigint % 2147483647 % 1000 < 200 + 100 * (i * 7919 % 3) AS clicked
 		FROM generate_series(1, 4000) AS i;
 	CREATE TABLE wide AS SELECT (SELECT array_agg(sin(i * j + j * j * 0.1)::real) FROM generate_series(1, 300) AS j) AS v,
-		'c' || i * 7919 % 5000 AS c, 'd' || i * 104729 % 3000 AS d, hashint4(i) % 3 = 0 AS clicked
+		'c' || i * 7919 % 5000 AS c, 'd' || i * 104729 % 3000 AS d, 'e' || i % 1600 AS e, hashint4(i) % 3 = 0 AS clicked
 		FROM generate_series(1, 12000) AS i;
 	CREATE TABLE long AS SELECT w.c || i AS c, w.d, i, w.clicked FROM wide AS w, generate_series(1, 10) AS i;
+	CREATE VIEW always AS SELECT v, c, true AS clicked FROM wide;
 	CREATE VIEW endless AS SELECT i % 7 AS a, i % 3 = 0 AS clicked FROM (SELECT generate_series(1, 1000000000) AS i) AS s});
 
 my $session = new_session($node);
@@ -57,6 +58,8 @@ my $resident = anonymous();
 is($ours, 0, 'no memory of ours is left after training');
 
 # --- stopped in the middle ----------------------------------------------------
+
+my $threads = 1;
 
 # Start SQL and cancel it after a while, as pg_cancel_backend() does: seconds
 # until the session is free, those of its CPU, and the error.
@@ -89,14 +92,14 @@ sub is_cancelled
 	}
 	is($cancelled, scalar(@after), "cancelled: $name");
 	cmp_ok(max(@seconds), '<', $limit, "quickly: $name");
-	cmp_ok(max(@cpu), '<=', $cpu_limit, "with little more work: $name");
+	cmp_ok(max(@cpu), '<=', $threads * $cpu_limit, "with little more work: $name");
 	diag(sprintf('cancelled after %s ms, of CPU %s ms: %s', join(', ', map { sprintf('%.0f', 1000 * $_) } @seconds),
 			join(', ', map { sprintf('%.0f', 1000 * $_) } @cpu), $name));
 	is((split /\|/, $session->query_safe($contexts))[1], 0, "nothing of ours is left: $name");
 }
 
 my %endless = (
-	newton => q(SELECT pm_train_ctr('wide', 'clicked', '{v}', options => '{"l2": 0.001, "tol": 0, "max_iter": 100000, "solver": "newton"}')),
+	newton => q(SELECT pm_train_ctr('wide', 'clicked', '{v,e}', options => '{"l2": 1e-6, "tol": 0, "max_iter": 100000, "solver": "newton"}')),
 	lbfgs => q(SELECT pm_train_ctr('wide', 'clicked', '{v,c,d}', options => '{"l2": 1e-7, "tol": 0, "max_iter": 1000000, "solver": "lbfgs"}')),
 	ftrl => q(SELECT pm_train_ctr('long', 'clicked', algorithm => 'ftrl', options => '{"epochs": 100000}')),
 	fm => q(SELECT pm_train_ctr('long', 'clicked', algorithm => 'fm', options => '{"epochs": 100000, "factors": 32, "batch_size": 100000, "early_stopping": false}')),
@@ -105,8 +108,10 @@ my %endless = (
 
 $session->query_safe('SET precmkt.threads = 1');
 is_cancelled("$_, one thread", $endless{$_}, 0.4, 0.9) foreach qw(newton lbfgs ftrl fm fwfm load);
-$session->query_safe('RESET precmkt.threads');
+$threads = 2;
+$session->query_safe('SET precmkt.threads = 2');
 is_cancelled($_, $endless{$_}, 0.6) foreach qw(lbfgs fm);
+$session->query_safe('RESET precmkt.threads');
 
 my @late;
 my $timed_out = 0;
@@ -127,8 +132,7 @@ diag(sprintf('statement_timeout: at most %.0f ms late', 1000 * max(@late)));
 is((session_state($session, q{SELECT pm_train_ctr('ad', 'clicked', '{page}') FROM ad WHERE 1 / (id - 3) < 2}))[0],
 	'22012', 'an error of the statement between trainings');
 is((session_state($session, q{SELECT pm_train_ctr('wide', 'nothing')}))[0], '42703', 'an error before the rows are read');
-is((session_state($session, q{SELECT pm_train_ctr((SELECT 'wide'::regclass), 'clicked', '{v}', 'fm', '{"learning_rate": 1000, "init_scale": 10, "epochs": 500}')}))[0],
-	'22023', 'an error after they were');
+is((session_state($session, q{SELECT pm_train_ctr('always', 'clicked')}))[0], '22023', 'an error after they were');
 my ($now, $left) = split /\|/, $session->query_safe($contexts);
 is($left, 0, 'nothing of ours is left after all of them');
 cmp_ok($now - $bytes, '<', 1024 * 1024, 'memory is given back');
@@ -159,9 +163,9 @@ foreach my $algorithm (qw(logistic ftrl fm fwfm))
 {
 	my @ids;
 
-	foreach my $threads (1, 2)
+	foreach my $n (1, 2)
 	{
-		$session->query_safe("SET precmkt.threads = $threads");
+		$session->query_safe("SET precmkt.threads = $n");
 		push @ids, $session->query_safe(
 			"SELECT value FROM pm_model_info(pm_train_ctr('long', 'clicked', '{d,i}', '$algorithm', '{}')) WHERE key = 'id'");
 	}
@@ -219,11 +223,12 @@ my $dir = PostgreSQL::Test::Utils::tempdir();
 my $predictions = qq{SELECT md5(string_agg(p::text, ',' ORDER BY id)), count(DISTINCT p) > 100 FROM (SELECT id, $score AS p FROM ad) AS s};
 my $scored = value($node, $predictions);
 
+value($node, 'DROP TABLE wide, long CASCADE');
 value($node, 'CREATE DATABASE restored TEMPLATE template0');
-$node->command_ok([ 'pg_dump', '-Fc', '-T', 'wide', '-T', 'long', '-f', "$dir/ctr.dump", $node->connstr('postgres') ], 'pg_dump');
+$node->command_ok([ 'pg_dump', '-Fc', '-f', "$dir/ctr.dump", $node->connstr('postgres') ], 'pg_dump');
 $node->command_ok([ 'pg_restore', '-d', $node->connstr('restored'), '--exit-on-error', "$dir/ctr.dump" ], 'pg_restore');
 is_value($node, $predictions, $scored, 'the same predictions after it', dbname => 'restored');
-value($node, 'DROP DATABASE restored; DROP TABLE wide, long CASCADE');
+value($node, 'DROP DATABASE restored');
 
 $node->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
