@@ -30,6 +30,7 @@ value($node, q{
 		FROM generate_series(1, 12000) AS i;
 	CREATE TABLE long AS SELECT w.c || i AS c, w.d, i, w.clicked FROM wide AS w, generate_series(1, 10) AS i;
 	CREATE VIEW always AS SELECT v, c, true AS clicked FROM wide;
+	CREATE VIEW extreme AS SELECT CASE WHEN i > 20 THEN 1e25 ELSE i % 7 END AS x, i % 3 = 0 AS clicked FROM generate_series(1, 50) AS i;
 	CREATE VIEW endless AS SELECT i % 7 AS a, i % 3 = 0 AS clicked FROM (SELECT generate_series(1, 1000000000) AS i) AS s});
 
 my $session = new_session($node);
@@ -37,9 +38,10 @@ my $pid = $session->{backend};
 my $contexts = q{SELECT sum(total_bytes), count(*) FILTER (WHERE name LIKE 'precmkt%')
 	FROM pg_backend_memory_contexts};
 
-# Seconds of CPU that the session's process has used.
+# Seconds of CPU that the session's process has used; 0 where that is not told.
 sub cpu
 {
+	return 0 unless -e "/proc/$pid/stat";
 	my @fields = split ' ', slurp_file("/proc/$pid/stat") =~ s/.*\) //sr;
 	return ($fields[11] + $fields[12]) / 100;
 }
@@ -47,6 +49,7 @@ sub cpu
 # Memory of the process that is no file's, in kB.
 sub anonymous
 {
+	return 0 unless -e "/proc/$pid/status";
 	my ($kb) = slurp_file("/proc/$pid/status") =~ /^RssAnon:\s+(\d+)/m;
 	return $kb;
 }
@@ -133,6 +136,10 @@ is((session_state($session, q{SELECT pm_train_ctr('ad', 'clicked', '{page}') FRO
 	'22012', 'an error of the statement between trainings');
 is((session_state($session, q{SELECT pm_train_ctr('wide', 'nothing')}))[0], '42703', 'an error before the rows are read');
 is((session_state($session, q{SELECT pm_train_ctr('always', 'clicked')}))[0], '22023', 'an error after they were');
+my ($state, $message) = session_state($session,
+	q{SELECT pm_train_ctr('extreme', 'clicked', algorithm => 'ftrl', options => '{"transform": {"x": "raw"}}')});
+is($state, '22023', 'and one of weights that overflow');
+like($message, qr/^the weights do not stay finite in epoch 1/, 'not a model that cannot be opened');
 my ($now, $left) = split /\|/, $session->query_safe($contexts);
 is($left, 0, 'nothing of ours is left after all of them');
 cmp_ok($now - $bytes, '<', 1024 * 1024, 'memory is given back');
@@ -149,7 +156,7 @@ foreach my $algorithm (qw(logistic fm))
 	my $peak = $session->query_safe(sprintf($train, 'few'));
 
 	$session->query_safe(sprintf("SET precmkt.max_memory = '%dkB'", $peak / 1024 + 1));
-	my ($state, $message) = session_state($session, sprintf($train, 'many'));
+	($state, $message) = session_state($session, sprintf($train, 'many'));
 	is($state, '54000', "$algorithm: a million categories with memory for ten thousand");
 	like($message, qr/^precmkt\.max_memory would be exceeded/, "$algorithm: it says so");
 	is((session_state($session, sprintf($train, 'few')))[0], '00000', "$algorithm: ten thousand are trained on");
