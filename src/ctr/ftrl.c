@@ -53,7 +53,7 @@ pm_ftrl_logit(const Ftrl *ftrl, const PmCtrEntry *entries, int count,
 	for (int i = 0; i < count; i++)
 	{
 		weights[i] = weight_of(ftrl, ftrl->table[entries[i].index], l1, l2);
-		logit += weights[i] * entries[i].value;
+		logit += (double) weights[i] * entries[i].value;
 	}
 	return logit;
 }
