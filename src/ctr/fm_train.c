@@ -60,6 +60,8 @@ run_epoch(PmContext *ctx, Training *training, int number, bool *stop)
 	bool		stopping = training->options->early_stopping && training->eval_logits != NULL;
 	PmCtrLogEntry entry = {number, NAN, NAN, NAN, 0};
 
+	epoch->progress = (number - 1.0) / training->options->epochs;
+	epoch->progress_share = 1.0 / training->options->epochs;
 	PM_TRY(pm_fm_epoch_run(ctx, epoch, training->steps));
 	training->steps += epoch->batches;
 	entry.loss = epoch->loss / epoch->weight;
@@ -69,7 +71,6 @@ run_epoch(PmContext *ctx, Training *training, int number, bool *stop)
 	PM_TRY(evaluate(ctx, training, &entry));
 	entry.seconds = pm_ctr_clock() - training->began;
 	PM_TRY(pm_ctr_log_add(ctx, training->log, &entry));
-	pm_progress(ctx, "training", (double) number / training->options->epochs);
 	if (!stopping)
 		*stop = number == training->options->epochs;
 	else if (training->best_epoch == 0 || entry.eval_loss < training->best_loss)
