@@ -431,7 +431,8 @@ pm_fm_stepper_begin(FmStepper *stepper, int64_t first_step, int64_t steps)
 	{
 		double		t = (double) (first_step + k);
 
-		if (stepper->optimizer == PM_FM_ADAGRAD || k == 0)
+		/* beta^t is less than a float shows, or there is no correction */
+		if (stepper->optimizer == PM_FM_ADAGRAD || k == 0 || t > 40000)
 		{
 			stepper->rates[k] = stepper->learning_rate;
 			stepper->scales[k] = 1;
