@@ -4,7 +4,8 @@
 #   make install    into the server of PG_CONFIG
 #   make check      every test, on a private server (test/check.sh)
 #   make demo       a shop and its customer segments (test/demo.sh)
-#   make bench      measures against scikit-learn, writes doc/bench.md
+#   make bench      measures beside the usual libraries, writes doc/bench.md
+#   make accuracy   its section of accuracy alone, which takes hours
 #
 # Portable by default: hot loops are compiled for several instruction sets
 # and chosen at run time.  OPTFLAGS adds flags of your own, WERROR=1 turns
@@ -12,7 +13,7 @@
 
 # Goals that bring their own set-up; PGXS, which knows a "check" too, is for
 # the others.
-GOALS = check demo bench unit fuzz
+GOALS = check demo bench accuracy unit fuzz
 ifneq ($(filter $(GOALS),$(MAKECMDGOALS)),)
 
 .PHONY: $(GOALS)
@@ -22,6 +23,8 @@ demo:
 	bash test/demo.sh
 bench:
 	bash test/bench/run.sh
+accuracy:
+	bash test/bench/run.sh accuracy
 unit:
 	$(MAKE) -C test/unit
 fuzz:
@@ -62,8 +65,9 @@ EXTRA_CLEAN = sql/precmkt--$(EXTVERSION).sql results regression.diffs regression
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
-# numeric loops gain from the optimiser's vectoriser, glue does not
-src/numeric/%.o src/data/%.o $(CAPABILITIES:%=src/%/%.o): override CFLAGS += -O3
+# numeric loops gain from the optimiser's vectoriser, glue does not; nobody
+# asks errno about a square root
+src/numeric/%.o src/data/%.o $(CAPABILITIES:%=src/%/%.o): override CFLAGS += -O3 -fno-math-errno
 
 sql/precmkt--$(EXTVERSION).sql: $(EXTENSION_SQL)
 	cat $^ > $@

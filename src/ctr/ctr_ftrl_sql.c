@@ -43,6 +43,17 @@ typedef struct FtrlPass
 	bool		by_time;
 	double		time_cut;
 
+	/*
+	 * A row is learnt when the next one has been read: until then its states
+	 * come from memory.
+	 */
+	PmCtrEntry *pending;
+	int			pending_capacity;
+	int			pending_count;	/* -1: there is none */
+	bool		pending_label;
+	bool		pending_newest;
+	double		pending_weight;
+
 	int64		rows;
 	double		loss;			/* summed, each row's before it is learnt */
 	double		prediction;
@@ -67,6 +78,7 @@ reset_pass(FtrlPass *pass)
 	pass->loss = pass->prediction = pass->total = 0;
 	pass->by_label[0] = pass->by_label[1] = 0;
 	pass->held = 0;
+	pass->pending_count = -1;
 }
 
 static void
@@ -110,27 +122,60 @@ is_held_out(const FtrlPass *pass, const PmCtrEntry *entries, int count,
 	return (hash >> 11) * 0x1.0p-53 < share;
 }
 
-/* The row in the scorer: learnt, or kept for evaluation. */
+/* The row that is pending, if one is: learnt, or kept for evaluation. */
 static void
-take_row(FtrlPass *pass, bool label, double weight, bool newest)
+learn_pending(FtrlPass *pass)
 {
 	CtrScorer  *scorer = pass->scorer;
 	Ftrl	   *ftrl = &pass->training->model.ftrl;
-	int			count = pm_ctr_scorer_entries(scorer);
-	double		logit = pm_ftrl_logit(ftrl, scorer->entries, count, scorer->scratch);
+	const PmCtrEntry *entries = pass->pending;
+	int			count = pass->pending_count;
+	bool		label = pass->pending_label;
+	double		weight = pass->pending_weight;
+	double		logit;
+	double		probability;
 
-	if (newest || is_held_out(pass, scorer->entries, count, label))
+	if (count < 0)
+		return;
+	pass->pending_count = -1;
+	logit = pm_ftrl_logit(ftrl, entries, count, scorer->scratch);
+	if (pass->pending_newest || is_held_out(pass, entries, count, label))
 	{
 		keep_held_out(pass, logit, label, weight);
 		return;
 	}
-	pm_ftrl_learn(ftrl, scorer->entries, count, scorer->scratch, logit, label,
-				  weight * pass->classes.by_label[label]);
+	probability = pm_sigmoid(logit);
+	pm_ftrl_learn(ftrl, entries, count, scorer->scratch,
+				  weight * pass->classes.by_label[label] * (probability - label));
 	pass->rows++;
 	pass->total += weight;
 	pass->by_label[label] += weight;
 	pass->loss += weight * pm_log_loss_of_logit(logit, label);
-	pass->prediction += weight * pm_sigmoid(logit);
+	pass->prediction += weight * probability;
+}
+
+/* The row in the scorer becomes the one that is pending. */
+static void
+take_row(FtrlPass *pass, bool label, double weight, bool newest)
+{
+	CtrScorer  *scorer = pass->scorer;
+	int			count = pm_ctr_scorer_entries(scorer);
+
+	pm_ftrl_prefetch(&pass->training->model.ftrl, scorer->entries, count);
+	learn_pending(pass);
+	if (count > pass->pending_capacity)
+	{
+		pass->pending_capacity = scorer->capacity;
+		if (pass->pending != NULL)
+			pfree(pass->pending);
+		pass->pending = MemoryContextAllocExtended(scorer->memory,
+												   pass->pending_capacity * sizeof(PmCtrEntry), MCXT_ALLOC_HUGE);
+	}
+	memcpy(pass->pending, scorer->entries, count * sizeof(PmCtrEntry));
+	pass->pending_count = count;
+	pass->pending_label = label;
+	pass->pending_weight = weight;
+	pass->pending_newest = newest;
 }
 
 static void
@@ -165,6 +210,7 @@ end_epoch(FtrlPass *pass, int epoch, instr_time begin)
 	PmContext  *ctx = training->ctx;
 	PmCtrLogEntry entry = {0};
 
+	learn_pending(pass);
 	entry.epoch = epoch;
 	entry.loss = pass->total > 0 ? pass->loss / pass->total : NAN;
 	if (pass->total > 0 && !isfinite(entry.loss))

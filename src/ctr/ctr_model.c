@@ -302,7 +302,7 @@ pm_ctr_scratch_size(const CtrModel *model, int entries)
 		case CTR_FWFM:
 			return ((size_t) model->fm.field_count * model->fm.factors + 1) * sizeof(double);
 		case CTR_FTRL:
-			return ((size_t) entries + 1) * sizeof(float);
+			return pm_ftrl_scratch(entries) + 1;
 		case CTR_LOGISTIC:
 			break;
 	}

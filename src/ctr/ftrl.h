@@ -38,16 +38,26 @@ extern PmStatus pm_ftrl_init(PmContext *ctx, Ftrl *ftrl, int32_t size);
 extern double pm_ftrl_weight(const Ftrl *ftrl, FtrlState state);
 extern double pm_ftrl_intercept(const Ftrl *ftrl);
 
+/* Bytes of scratch memory for a row of so many entries. */
+extern size_t pm_ftrl_scratch(int count);
+
+/* Have a row's states come from memory while something else is done. */
+extern void pm_ftrl_prefetch(const Ftrl *ftrl, const PmCtrEntry *entries,
+							 int count);
+
 /*
- * The logit of a row as the table stands.  weights, of count elements, keeps
- * what pm_ftrl_learn() needs.
+ * The logit of a row as the table stands.  The scratch memory keeps what
+ * pm_ftrl_learn() needs.
  */
 extern double pm_ftrl_logit(const Ftrl *ftrl, const PmCtrEntry *entries,
-							int count, float *weights);
+							int count, float *scratch);
 
-/* Learn the row whose logit was just computed. */
+/*
+ * Learn the row whose logit was just computed; error is its probability less
+ * its label, times its weight.  Entries that share a coefficient all step
+ * from where it was.
+ */
 extern void pm_ftrl_learn(Ftrl *ftrl, const PmCtrEntry *entries, int count,
-						  const float *weights, double logit, bool label,
-						  double row_weight);
+						  float *scratch, double error);
 
 #endif							/* CTR_FTRL_H */

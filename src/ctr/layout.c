@@ -112,6 +112,23 @@ invert_codes(PmContext *ctx, CtrPart *part)
 	return PM_OK;
 }
 
+static inline int32_t
+hash_index(const CtrLayout *layout, const CtrPart *part, uint64_t token)
+{
+	return (int32_t) (pm_mix64(part->salt ^ (token * UINT64_C(0x9e3779b97f4a7c15))) >>
+					  (64 - layout->hash_bits));
+}
+
+/* Numbers are in every row: their coefficients are found once. */
+static PmStatus
+find_places(PmContext *ctx, const CtrLayout *layout, CtrPart *part)
+{
+	PM_TRY(pm_alloc(ctx, "the layout", part->size, sizeof(int32_t), &part->places));
+	for (int32_t j = 0; j < part->size; j++)
+		part->places[j] = hash_index(layout, part, (uint64_t) j);
+	return PM_OK;
+}
+
 PmStatus
 pm_ctr_layout_number(PmContext *ctx, const PmSchema *schema,
 					 CtrLayout *layout)
@@ -136,6 +153,8 @@ pm_ctr_layout_number(PmContext *ctx, const PmSchema *schema,
 		part->first = (int32_t) total;
 		if (!layout->hashed)
 			total += part->size;
+		else if (part->kind == CTR_NUMBER)
+			PM_TRY(find_places(ctx, layout, part));
 		if (total > INT32_MAX / 2)
 			return pm_fail(ctx, PM_TOO_LARGE, "the model has more than %d coefficients",
 						   INT32_MAX / 2);
@@ -266,6 +285,13 @@ pm_ctr_part_index(const CtrLayout *layout, const CtrPart *part,
 
 /* ---- hashed layouts --------------------------------------------------- */
 
+/* What is hashed for a category, weekday or hour. */
+static inline uint64_t
+code_token(int32_t code)
+{
+	return code >= 0 ? (uint64_t) code : NULL_TOKEN;
+}
+
 /* What is hashed for a part's value in a row; false where there is nothing. */
 static bool
 part_token(const CtrLayout *layout, const CtrPart *part, const float *dense,
@@ -295,7 +321,7 @@ part_token(const CtrLayout *layout, const CtrPart *part, const float *dense,
 		case CTR_WEEKDAY:
 		case CTR_HOUR:
 		case CTR_CATEGORY:
-			*token = codes[part->at] >= 0 ? (uint64_t) codes[part->at] : NULL_TOKEN;
+			*token = code_token(codes[part->at]);
 			return true;
 		case CTR_CROSS:
 			*token = 0;
@@ -313,13 +339,6 @@ part_token(const CtrLayout *layout, const CtrPart *part, const float *dense,
 			break;
 	}
 	return false;
-}
-
-static inline int32_t
-hash_index(const CtrLayout *layout, const CtrPart *part, uint64_t token)
-{
-	return (int32_t) (pm_mix64(part->salt ^ (token * UINT64_C(0x9e3779b97f4a7c15))) >>
-					  (64 - layout->hash_bits));
 }
 
 int32_t
@@ -379,16 +398,18 @@ pm_ctr_layout_entries(const CtrLayout *layout, const PmRow *row,
 		uint64_t	token;
 		int32_t		index;
 
-		if (!part->visible)
+		if (!part->visible || (part->kind == CTR_MISSING && !isnan(row->dense[part->at])))
 			continue;
 		if (part->kind == CTR_NUMBER)
 			for (int j = 0; j < part->size; j++)
 				put_entry(entries, &count, part,
-						  layout->hashed ? hash_index(layout, part, (uint64_t) j) :
-						  part->first + j,
+						  layout->hashed ? part->places[j] : part->first + j,
 						  pm_ctr_part_number(part, j, row->dense));
 		else if (part->kind == CTR_SET)
 			set_entries(layout, part, row, entries, &count);
+		else if (layout->hashed && part->kind == CTR_CATEGORY)
+			put_entry(entries, &count, part,
+					  hash_index(layout, part, code_token(row->codes[part->at])), 1);
 		else if (layout->hashed)
 		{
 			if (part_token(layout, part, row->dense, row->codes, &token))

@@ -61,6 +61,8 @@ typedef struct CtrPart
 	int32_t		first;			/* its first coefficient, when visible */
 	int32_t		field;			/* its field, when visible */
 	uint64_t	salt;			/* of its hashes */
+	int32_t    *places;			/* hashed NUMBER: the coefficient of each
+								 * element */
 
 	/* NUMBER: size of each; a value v enters as (t(v) - shift) * scale */
 	CtrTransform transform;		/* also of BINS */

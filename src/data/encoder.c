@@ -417,7 +417,12 @@ column_values(PmEncoder *encoder, int i, Datum value, bool isnull, PmRow *row,
 	{
 		case PM_COLUMN_NUMBER:
 		case PM_COLUMN_INTERVAL:
-			*dense = isnull ? NAN : pm_convert_number(converter, value);
+			if (isnull)
+				*dense = NAN;
+			else if (likely(converter->type == FLOAT8OID))
+				*dense = pm_convert_float8(converter, DatumGetFloat8(value));
+			else
+				*dense = pm_convert_number(converter, value);
 			break;
 		case PM_COLUMN_TIME:
 		case PM_COLUMN_DATE:

@@ -66,13 +66,50 @@ fold(uint64_t a, uint64_t b)
 #define SECRET_1 UINT64_C(0xa0761d6478bd642f)
 #define SECRET_2 UINT64_C(0xe7037ed1a0b428db)
 
+static inline uint64_t
+load_32(const unsigned char *p)
+{
+	uint32_t	word;
+
+	memcpy(&word, p, 4);
+	return word;
+}
+
+/*
+ * Up to 16 bytes as two words, zeros behind them: by loads that overlap where
+ * a length that the compiler does not know would be a call of memcpy.
+ */
+static inline void
+load_tail(const unsigned char *p, size_t left, uint64_t *tail)
+{
+	tail[0] = tail[1] = 0;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	if (left >= 8)
+	{
+		memcpy(&tail[0], p, 8);
+		if (left > 8)
+		{
+			memcpy(&tail[1], p + left - 8, 8);
+			tail[1] >>= 8 * (16 - left);
+		}
+	}
+	else if (left >= 4)
+		tail[0] = load_32(p) | load_32(p + left - 4) << (8 * (left - 4));
+	else if (left > 0)
+		tail[0] = p[0] | (uint64_t) p[left / 2] << (8 * (left / 2)) |
+			(uint64_t) p[left - 1] << (8 * (left - 1));
+#else
+	memcpy(tail, p, left);
+#endif
+}
+
 uint64_t
 pm_hash64(uint64_t key, const void *data, size_t size)
 {
 	const unsigned char *p = data;
 	uint64_t	hash = pm_mix64(key ^ SECRET_1);
 	size_t		left = size;
-	uint64_t	tail[2] = {0, 0};
+	uint64_t	tail[2];
 
 	for (; left > 16; left -= 16, p += 16)
 	{
@@ -81,7 +118,7 @@ pm_hash64(uint64_t key, const void *data, size_t size)
 		memcpy(word, p, 16);
 		hash = fold(word[0] ^ SECRET_2, word[1] ^ hash);
 	}
-	memcpy(tail, p, left);
+	load_tail(p, left, tail);
 	hash = fold(tail[0] ^ SECRET_2, tail[1] ^ hash);
 	return fold(hash ^ SECRET_1, (uint64_t) size ^ SECRET_2);
 }

@@ -1,6 +1,7 @@
 """What the benchmarks share: a server, medians, tables in and out, versions."""
 
 import datetime
+import importlib
 import importlib.metadata
 import io
 import os
@@ -37,6 +38,14 @@ class Bench:
     def info(self, model, key):
         """A number that a model keeps of its training; model is an SQL expression."""
         return float(self.value(f"SELECT value FROM pm_model_info({model}) WHERE key = %s", key))
+
+
+def optional(name):
+    """A module, or None where it, or what it needs, is not installed."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return None
 
 
 def timed(function):
@@ -106,10 +115,17 @@ def cpu_name():
     return platform.processor()
 
 
+def version(package):
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "could not be installed, and is not measured"
+
+
 def describe(bench, *packages):
     """When, where and beside what a section was measured."""
     features = bench.value("SELECT features FROM pm_device_info() WHERE device = 'cpu'")
-    peers = ", ".join(f"{package} {importlib.metadata.version(package)}" for package in packages)
+    peers = ", ".join(f"{package} {version(package)}" for package in packages)
     return [
         f"- {datetime.date.today()}, {cpu_name()}, {os.cpu_count()} CPUs, device cpu: {features}",
         f"- PostgreSQL {bench.connection.info.parameter_status('server_version')}; {peers}",

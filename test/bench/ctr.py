@@ -1,11 +1,12 @@
 """Click models: speed, beside scikit-learn, statsmodels, Vowpal Wabbit and PyTorch."""
 
-import ctr_fm
 import ctr_ftrl
 import ctr_logistic
 import ctr_server
 import impressions
-from common import describe
+from common import describe, optional
+
+ctr_fm = optional("ctr_fm")     # without PyTorch there is none
 
 
 def measure(bench):
@@ -25,9 +26,9 @@ def measure(bench):
         "",
         *logistic,
         "",
-        *ctr_ftrl.measure(bench, n),
+        *(ctr_ftrl.measure(bench, n) if optional("vowpalwabbit") else ["### FTRL", "", "Not measured: Vowpal Wabbit is not here."]),
         "",
-        *ctr_fm.measure(bench, n // 2),
+        *(ctr_fm.measure(bench, n // 2) if ctr_fm else ["### Factorisation machines", "", "Not measured: PyTorch is not here."]),
         "",
         *ctr_server.measure(bench, n // 2),
     ]

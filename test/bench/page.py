@@ -5,8 +5,8 @@ import re
 
 INTRODUCTION = """# Benchmarks
 
-Written by `make bench`; `bash test/bench/run.sh kmeans` (or `ctr`, `accuracy`) measures one section anew and leaves the others as
-they are. Each pair was measured in turn in one run on the same data; times are medians. Ratio = the peer's time / ours: above 1
+Written by `make bench`; `bash test/bench/run.sh kmeans` (or `ctr`, `accuracy`; the last one is `make accuracy` too) measures one
+section anew and leaves the others as they are. Each pair was measured in turn in one run on the same data; times are medians. Ratio = the peer's time / ours: above 1
 precmkt is faster. Absolute times are those of one small machine; compare ratios.
 """
 

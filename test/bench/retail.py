@@ -10,8 +10,9 @@ import statistics
 
 import numpy
 
-from common import frame_out
-import torch_fm
+from common import frame_out, optional
+
+torch_fm = optional("torch_fm")     # without PyTorch there is none
 
 FEATURES = ["customer", "product", "month", "country", "price_band"]
 VALIDATION = "2011-10"
@@ -94,7 +95,12 @@ def final(field_weighted, rows, chosen):
 
 
 def measure_peer(connection):
-    """What PyTorch reaches: options chosen, AUC and log loss, by algorithm."""
+    """
+    What PyTorch reaches: options chosen, AUC and log loss, by algorithm.
+    Nothing where it is not installed.
+    """
+    if torch_fm is None:
+        return {}
     rows = read(connection)
     results = {}
     for algorithm, field_weighted in (("fm", False), ("fwfm", True)):

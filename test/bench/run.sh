@@ -8,13 +8,13 @@
 #
 #	kmeans		segments beside scikit-learn
 #	ctr		click models beside scikit-learn, statsmodels, Vowpal Wabbit, PyTorch
-#	accuracy	click models on real data, beside PyTorch
+#	accuracy	click models on real and planted data, beside PyTorch; takes hours
 #	--quick		smaller data and no page written, to try the scripts
 #
-# Without a name, kmeans: the others call the SQL functions of click models
-# (pm_train_ctr, ...), which are not in the extension.  The Python packages go into the virtual
+# Without a name, all of them.  The Python packages go into the virtual
 # environment PRECMKT_VENV, by default test/bench/.venv; they are no dependency
-# of the extension.  (PyTorch is large: about 5 GB.)
+# of the extension.  (PyTorch is large: about 5 GB.)  Peers that cannot be
+# installed are left out, and the page says so.
 
 # shellcheck source=test/setup.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../setup.sh"
@@ -38,7 +38,7 @@ read_arguments() {
 			die "no such section or option: $argument (there are: ${ALL_SECTIONS[*]} --quick)"
 		fi
 	done
-	[ ${#SECTIONS[@]} -gt 0 ] || SECTIONS=(kmeans)
+	[ ${#SECTIONS[@]} -gt 0 ] || SECTIONS=("${ALL_SECTIONS[@]}")
 }
 
 # True when a section is to be measured.
@@ -46,15 +46,20 @@ measures() {
 	[[ " ${SECTIONS[*]} " == *" $1 "* ]]
 }
 
-# The Python packages that we measure against, current from PyPI.
+# The Python packages that we measure with, and the peers that we measure
+# against, current from PyPI.
 make_venv() {
-	local packages=(scikit-learn pandas 'psycopg[binary]')
+	local peer peers=()
 
 	command -v python3 >/dev/null || die "the benchmark needs python3 with venv"
-	! measures ctr || packages+=(statsmodels vowpalwabbit torch)
-	! measures accuracy || packages+=(torch)
+	! measures ctr || peers+=(statsmodels vowpalwabbit)
+	! { measures ctr || measures accuracy; } || peers+=(torch)
 	[ -x "$VENV/bin/python" ] || python3 -m venv "$VENV"
-	"$VENV/bin/pip" install --quiet "${packages[@]}"
+	"$VENV/bin/pip" install --quiet scikit-learn pandas 'psycopg[binary]'
+	for peer in "${peers[@]}"; do
+		"$VENV/bin/pip" install --quiet "$peer" ||
+			say "$peer could not be installed: it is left out"
+	done
 }
 
 # The programs that time a fit without a server.
@@ -69,8 +74,14 @@ build_fit_bench() {
 		"${sources[@]}" -ldl -lm
 }
 
-# The real shop, and its purchases as clicks.
+# The real shop and its purchases as clicks; the made-up one, whose clicks were
+# planted, as schema planted.
 load_clicks() {
+	local users=20000
+
+	[[ " ${OPTIONS[*]} " != *" --quick "* ]] || users=2000
+	run_psql -o /dev/null -c "SELECT pm_demo_shop('planted', users => $users)"
+	run_psql -v shop=planted -f "$REPO/test/shop/planted_clicks.sql"
 	[ -n "$DATA" ] || return 0
 	bash "$REPO/test/shop/load_online_retail.sh" "$DATA"
 	run_psql -1 -f "$REPO/test/shop/retail_clicks.sql"
