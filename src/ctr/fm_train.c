@@ -11,8 +11,8 @@
 
 /*
  * What an epoch that is no better than the best leaves of the learning rate:
- * the steps have become too long for what is left to learn.  Worth 0.001 to
- * 0.002 of AUC on Online Retail.
+ * the steps have become too long for what is left to learn.  On validation
+ * parts of Online Retail, 3 seeds: from nothing to 0.0025 of AUC.
  */
 #define RATE_DECAY 0.3f
 
