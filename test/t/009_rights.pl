@@ -235,6 +235,12 @@ value($node, q{
 	CREATE OPERATOR evil.= (LEFTARG = int, RIGHTARG = int, FUNCTION = evil.eq);
 	CREATE OPERATOR evil.+ (LEFTARG = int, RIGHTARG = int, FUNCTION = evil.plus);
 	CREATE OPERATOR evil.- (LEFTARG = timestamptz, RIGHTARG = timestamptz, FUNCTION = evil.minus);
+	CREATE FUNCTION evil.compare(timestamptz, timestamptz) RETURNS boolean LANGUAGE sql AS 'SELECT evil.trap() IS NULL';
+	CREATE OPERATOR evil.< (LEFTARG = timestamptz, RIGHTARG = timestamptz, FUNCTION = evil.compare);
+	CREATE OPERATOR evil.= (LEFTARG = timestamptz, RIGHTARG = timestamptz, FUNCTION = evil.compare);
+	CREATE OPERATOR evil.> (LEFTARG = timestamptz, RIGHTARG = timestamptz, FUNCTION = evil.compare);
+	CREATE FUNCTION evil.least(timestamptz, timestamptz) RETURNS timestamptz LANGUAGE sql AS 'SELECT $1 FROM evil.trap()';
+	CREATE AGGREGATE evil.min(timestamptz) (SFUNC = evil.least, STYPE = timestamptz);
 	CREATE AGGREGATE evil.max(int) (SFUNC = evil.plus, STYPE = int);
 	CREATE AGGREGATE evil.count(int) (SFUNC = evil.plus, STYPE = int);
 	CREATE FUNCTION evil.now() RETURNS timestamptz LANGUAGE sql AS 'SELECT NULL::timestamptz FROM evil.trap()';
