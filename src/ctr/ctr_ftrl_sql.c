@@ -423,7 +423,10 @@ source_time_cut(const PmSource *source, const PmField *time,
 
 	initStringInfo(&query);
 	appendStringInfo(&query,
-					 "SELECT m, count(*) FILTER (WHERE t < m), count(*) FILTER (WHERE t = m), count(*) FILTER (WHERE t > m), min(t) FILTER (WHERE t > m) "
+					 "SELECT m, pg_catalog.count(*) FILTER (WHERE t OPERATOR(pg_catalog.<) m), "
+					 "pg_catalog.count(*) FILTER (WHERE t OPERATOR(pg_catalog.=) m), "
+					 "pg_catalog.count(*) FILTER (WHERE t OPERATOR(pg_catalog.>) m), "
+					 "pg_catalog.min(t) FILTER (WHERE t OPERATOR(pg_catalog.>) m) "
 					 "FROM (SELECT %s AS t FROM %s) AS s, (SELECT pg_catalog.percentile_disc(%.17g) WITHIN GROUP (ORDER BY %s) AS m FROM %s) AS q GROUP BY m",
 					 column, source->name, 1 - share, column, source->name);
 	if (SPI_connect() != SPI_OK_CONNECT)
