@@ -199,7 +199,9 @@ typedef struct PmFmOptions
 	int			batch_size;
 	uint64_t	seed;
 	bool		early_stopping; /* on the evaluation rows' log loss; the
-								 * weights of the best epoch are kept */
+								 * weights of the best epoch are kept, and
+								 * each epoch that is not better multiplies
+								 * the learning rate by 0.3 */
 	int			patience;		/* epochs without a better one */
 } PmFmOptions;
 

@@ -156,9 +156,18 @@ SAVEPOINT a;
 SELECT 1 / (count(*) - 3) FROM pm_segment('named', 'number', '{x}', 1);
 ROLLBACK TO a;
 FETCH 1 FROM n;
+SELECT count(*) > 0 AS held FROM pg_backend_memory_contexts WHERE name LIKE 'precmkt%';
 COMMIT;
+SELECT count(*) FROM pg_backend_memory_contexts WHERE name LIKE 'precmkt%';
 FETCH ALL FROM w;
 CLOSE w;
+BEGIN;
+DECLARE u CURSOR FOR SELECT id FROM pm_segment('named', 'number', '{x}', 1);
+FETCH 2 FROM u;
+SELECT failure('DELETE FROM named WHERE CURRENT OF u');
+ROLLBACK;
+SELECT id FROM pm_segment('named', 'number', '{x}', 1) LIMIT 1;
+SELECT count(*) FROM pg_backend_memory_contexts WHERE name LIKE 'precmkt%';
 
 -- prepared statements: parameters, a plan for any of them, changes underneath
 PREPARE segments(regclass, int, text) AS SELECT cluster, count(*) FROM pm_segment($1, 'id', '{x}', $2) WHERE id > $3 GROUP BY 1 ORDER BY 1;

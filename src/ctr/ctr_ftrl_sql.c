@@ -178,6 +178,30 @@ take_row(FtrlPass *pass, bool label, double weight, bool newest)
 	pass->pending_newest = newest;
 }
 
+static void
+refuse_diverged(int epoch)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("the weights do not stay finite in epoch %d", epoch),
+			 errhint("Lower the learning_rate, or give numbers with extreme values the transform \"log1p\" or \"quantile\".")));
+}
+
+/* No state is infinite: a square may be, of a value beyond 1e19. */
+static void
+check_states(const Ftrl *ftrl, int epoch)
+{
+	if (!isfinite(ftrl->intercept.z) || !isfinite(ftrl->intercept.n))
+		refuse_diverged(epoch);
+	for (int32_t i = 0; i < ftrl->size; i++)
+	{
+		if (i % CHECK_INTERVAL == 0)
+			CHECK_FOR_INTERRUPTS();
+		if (!isfinite(ftrl->table[i].z) || !isfinite(ftrl->table[i].n))
+			refuse_diverged(epoch);
+	}
+}
+
 /* The end of an epoch: an entry in the log. */
 static void
 end_epoch(FtrlPass *pass, int epoch, instr_time begin)
@@ -189,6 +213,8 @@ end_epoch(FtrlPass *pass, int epoch, instr_time begin)
 	learn_pending(pass);
 	entry.epoch = epoch;
 	entry.loss = pass->total > 0 ? pass->loss / pass->total : NAN;
+	if (pass->total > 0 && !isfinite(entry.loss))
+		refuse_diverged(epoch);
 	entry.eval_loss = entry.eval_auc = NAN;
 	if (pass->held > 0)
 	{
@@ -211,6 +237,7 @@ finish(FtrlPass *pass, instr_time begin)
 	training->rows_used = pass->rows;
 	training->rows_held_out = pass->held_out;
 	pm_ctr_check_classes(training, pass->by_label[0], pass->by_label[1]);
+	check_states(&model->ftrl, training->call->epochs);
 	training->base_rate = pass->by_label[1] / pass->total;
 	training->mean_prediction = pass->prediction / pass->total;
 	training->loss = pass->loss / pass->total;
@@ -396,7 +423,10 @@ source_time_cut(const PmSource *source, const PmField *time,
 
 	initStringInfo(&query);
 	appendStringInfo(&query,
-					 "SELECT m, count(*) FILTER (WHERE t < m), count(*) FILTER (WHERE t = m), count(*) FILTER (WHERE t > m), min(t) FILTER (WHERE t > m) "
+					 "SELECT m, pg_catalog.count(*) FILTER (WHERE t OPERATOR(pg_catalog.<) m), "
+					 "pg_catalog.count(*) FILTER (WHERE t OPERATOR(pg_catalog.=) m), "
+					 "pg_catalog.count(*) FILTER (WHERE t OPERATOR(pg_catalog.>) m), "
+					 "pg_catalog.min(t) FILTER (WHERE t OPERATOR(pg_catalog.>) m) "
 					 "FROM (SELECT %s AS t FROM %s) AS s, (SELECT pg_catalog.percentile_disc(%.17g) WITHIN GROUP (ORDER BY %s) AS m FROM %s) AS q GROUP BY m",
 					 column, source->name, 1 - share, column, source->name);
 	if (SPI_connect() != SPI_OK_CONNECT)

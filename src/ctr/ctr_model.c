@@ -368,7 +368,7 @@ pm_ctr_model_contributions(const CtrModel *model, const PmCtrEntry *entries,
 			break;
 		case CTR_FTRL:
 			for (int i = 0; i < count; i++)
-				contributions[i] = (float) pm_ftrl_weight(&model->ftrl, model->ftrl.table[entries[i].index]) *
+				contributions[i] = pm_ftrl_weight(&model->ftrl, model->ftrl.table[entries[i].index]) *
 					entries[i].value;
 			break;
 		case CTR_FM:

@@ -71,8 +71,7 @@ extern PmStatus pm_fm_table_open(PmContext *ctx, const PmFm *fm,
 extern void pm_fm_table_close(PmContext *ctx, FmTable *table);
 
 /* Copy a table into a model's arrays; PM_INVALID where it is not finite. */
-extern PmStatus pm_fm_table_read(PmContext *ctx, const FmTable *table,
-								 PmFm *fm);
+extern PmStatus pm_fm_table_read(PmContext *ctx, FmTable *table, PmFm *fm);
 
 /* A coefficient's slot, in the batch whose stamp it bears. */
 typedef struct FmSlot
@@ -313,6 +312,8 @@ typedef struct FmEpoch
 	double	   *pair_gradient;	/* FwFM: of the batch */
 	double		batch_totals[3];
 	float		inverse_weight; /* 1 / the batch's weight, once it is known */
+	double		progress;		/* of the training, before the epoch ... */
+	double		progress_share; /* ... and what the epoch adds */
 	double		loss;			/* sums over the epoch */
 	double		weight;
 } FmEpoch;

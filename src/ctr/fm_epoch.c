@@ -20,6 +20,9 @@
 #define CHUNK_BYTES (64 * 1024)
 #define MAX_PART 4096
 
+/* Numbers in all chunks' gradients of pairs, about. */
+#define MAX_CHUNK_PAIRS 2e6
+
 /* Nanoseconds on one thread between two looks for interrupts. */
 #define SLAB_TIME 1e7
 
@@ -292,6 +295,8 @@ pm_fm_epoch_run(PmContext *ctx, FmEpoch *epoch, int64_t steps)
 			return pm_fail(ctx, PM_CANCELLED, "the training was cancelled");
 		pm_fm_team_run(ctx, &team, epoch->threads, first,
 					   first + slab < phases ? first + slab : phases);
+		pm_progress(ctx, "training", epoch->progress + epoch->progress_share *
+					(double) (first + slab < phases ? first + slab : phases) / (double) phases);
 	}
 	return pm_parallel(ctx, "the training",
 					   ((int64_t) epoch->table->count + FLUSH_TASK - 1) / FLUSH_TASK,
@@ -333,7 +338,11 @@ plan(PmContext *ctx, FmEpoch *epoch, const PmFmOptions *options)
 	epoch->batch = options->batch_size < rows->n ? options->batch_size : rows->n;
 	part = part < FM_CHUNK ? FM_CHUNK : part > MAX_PART ? MAX_PART : part;
 	epoch->part = (int) (part < epoch->batch ? part : epoch->batch);
-	epoch->chunk = (int) (chunk < 4 ? 4 : chunk > FM_CHUNK ? FM_CHUNK : chunk);
+	chunk = chunk < 4 ? 4 : chunk > FM_CHUNK ? FM_CHUNK : chunk;
+	while (table->field_weighted && chunk < FM_CHUNK &&
+		   (double) part / (double) chunk * rows->field_count * rows->field_count > MAX_CHUNK_PAIRS)
+		chunk *= 2;
+	epoch->chunk = (int) (chunk < FM_CHUNK ? chunk : FM_CHUNK);
 	epoch->parts_per_batch = (epoch->batch + epoch->part - 1) / epoch->part;
 	epoch->batches = (rows->n + epoch->batch - 1) / epoch->batch;
 	epoch->parts = (epoch->batches - 1) * epoch->parts_per_batch +

@@ -19,6 +19,9 @@
 #define ADAM_EPSILON 1e-8f
 #define ADAGRAD_EPSILON 1e-10f
 
+/* A first moment that counts as none. */
+#define TINY 1e-30f
+
 /* Missed steps that are taken one by one. */
 #define EXACT 4
 
@@ -87,6 +90,8 @@ adam_stride(const FmStepper *stepper, FmVector *w, FmVector *first,
 		(1.0f + root * (l2 * stride->ramp_sum));
 	*first = stride->power1 * *first +
 		l2 * ((1 - stride->power1) * before + stride->ramp * (after - before));
+	/* momentum that dies away ends at 0, not in the slow numbers before it */
+	*first = (FmVector) ((FmIntegers) *first & ((*first > TINY) | (*first < -TINY)));
 	*second = stride->power2 * *second +
 		(1 - stride->power2) * (l2 * l2 / 3) * (before * before + before * after + after * after);
 	*w = after;
@@ -431,7 +436,8 @@ pm_fm_stepper_begin(FmStepper *stepper, int64_t first_step, int64_t steps)
 	{
 		double		t = (double) (first_step + k);
 
-		if (stepper->optimizer == PM_FM_ADAGRAD || k == 0)
+		/* beta^t is less than a float shows, or there is no correction */
+		if (stepper->optimizer == PM_FM_ADAGRAD || k == 0 || t > 40000)
 		{
 			stepper->rates[k] = stepper->learning_rate;
 			stepper->scales[k] = 1;

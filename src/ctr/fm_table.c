@@ -33,103 +33,41 @@ pair_state(const PmFm *fm)
 	return 1 + (size_t) fm->coefficient_count * (fm->factors + 1);
 }
 
-/* Copy the state of an optimiser into a table. */
-static void
-read_state(const PmFm *fm, const float *values, int moment, FmTable *table)
-{
-	table->intercept_state[moment] = values[0];
-	if (fm->optimizer == PM_FM_ADAGRAD)
-		moment = 0;
-	for (int32_t c = 0; c < fm->coefficient_count; c++)
-	{
-		float	   *state = table->state + (size_t) c * table->state_width + moment * table->width;
+/* ---- copies ------------------------------------------------------------- */
 
-		memcpy(state, values + factor_state(fm, c), fm->factors * sizeof(float));
-		state[fm->factors] = values[1 + c];
-	}
+/* Coefficients of a task. */
+#define COPY_TASK 2048
+
+/* A copy from a model to a table, or back. */
+typedef struct Copy
+{
+	FmTable    *table;
+	PmFm	   *fm;
+	bool		back;			/* to the model */
+	_Atomic bool infinite;		/* something is */
+} Copy;
+
+/* `count` numbers, one way or the other. */
+static inline void
+copy_numbers(const Copy *copy, float *table, float *model, int count)
+{
+	if (copy->back)
+		memcpy(model, table, (size_t) count * sizeof(float));
+	else
+		memcpy(table, model, (size_t) count * sizeof(float));
 }
 
-static void
-write_state(const FmTable *table, int moment, const PmFm *fm, float *values)
+/* The state of one coefficient, for one moment. */
+static inline void
+copy_state(const Copy *copy, int32_t c, int moment, float *values)
 {
-	int			place = fm->optimizer == PM_FM_ADAGRAD ? 0 : moment;
+	const FmTable *table = copy->table;
+	int			place = table->optimizer == PM_FM_ADAGRAD ? 0 : moment;
+	float	   *state = table->state + (size_t) c * table->state_width +
+		(size_t) place * table->width;
 
-	values[0] = table->intercept_state[moment];
-	for (int32_t c = 0; c < fm->coefficient_count; c++)
-	{
-		const float *state = table->state + (size_t) c * table->state_width + place * table->width;
-
-		memcpy(values + factor_state(fm, c), state, fm->factors * sizeof(float));
-		values[1 + c] = state[fm->factors];
-	}
-	if (fm->field_weighted)
-		memcpy(values + pair_state(fm), table->pair_state[moment],
-			   (size_t) fm->field_count * fm->field_count * sizeof(float));
-}
-
-PmStatus
-pm_fm_table_open(PmContext *ctx, const PmFm *fm, bool with_state,
-				 FmTable *table)
-{
-	size_t		count = (size_t) fm->coefficient_count;
-	size_t		pairs = (size_t) fm->field_count * fm->field_count;
-	size_t		width = (size_t) pm_fm_width(fm->factors);
-
-	memset(table, 0, sizeof(*table));
-	table->field_weighted = fm->field_weighted;
-	table->optimizer = fm->optimizer;
-	table->factors = fm->factors;
-	table->width = (int) width;
-	table->state_width = table->width * (fm->optimizer == PM_FM_ADAM ? 2 : 1);
-	table->field_count = fm->field_count;
-	table->count = fm->coefficient_count;
-	table->intercept = fm->intercept;
-	/* smaller fields stay in a cache by themselves */
-	table->prefetched = (int32_t) (PREFETCHED_BYTES / (width * sizeof(float)));
-	PM_TRY(pm_alloc_zero(ctx, "coefficients", width, sizeof(float), &table->mask));
-	for (int d = 0; d < fm->factors; d++)
-		table->mask[d] = 1;
-	PM_TRY(pm_alloc_zero(ctx, "coefficients", count, width * sizeof(float), &table->rows));
-	for (size_t c = 0; c < count; c++)
-	{
-		memcpy(table->rows + c * width, fm->factor + c * fm->factors, fm->factors * sizeof(float));
-		table->rows[c * width + fm->factors] = fm->linear[c];
-	}
-	if (fm->field_weighted)
-	{
-		PM_TRY(pm_alloc(ctx, "coefficients", pairs, sizeof(float), &table->pair));
-		memcpy(table->pair, fm->pair, pairs * sizeof(float));
-	}
-	if (!with_state)
-		return PM_OK;
-	PM_TRY(pm_alloc_zero(ctx, "state of the optimizer", count,
-						 (size_t) table->state_width * sizeof(float), &table->state));
-	for (int moment = 0; moment < 2; moment++)
-	{
-		const float *values = moment == 0 ? fm->first : fm->second;
-
-		if (fm->field_weighted)
-			PM_TRY(pm_alloc_zero(ctx, "state of the optimizer", pairs, sizeof(float),
-								 &table->pair_state[moment]));
-		if (values == NULL)
-			continue;
-		read_state(fm, values, moment, table);
-		if (fm->field_weighted)
-			memcpy(table->pair_state[moment], values + pair_state(fm), pairs * sizeof(float));
-	}
-	return PM_OK;
-}
-
-void
-pm_fm_table_close(PmContext *ctx, FmTable *table)
-{
-	pm_release(ctx, table->mask);
-	pm_release(ctx, table->rows);
-	pm_release(ctx, table->state);
-	pm_release(ctx, table->pair);
-	pm_release(ctx, table->pair_state[0]);
-	pm_release(ctx, table->pair_state[1]);
-	memset(table, 0, sizeof(*table));
+	copy_numbers(copy, state, values + factor_state(copy->fm, c), table->factors);
+	copy_numbers(copy, state + table->factors, values + 1 + c, 1);
 }
 
 /* All of them finite? */
@@ -144,27 +82,123 @@ all_finite(const float *values, size_t count)
 	return sum == 0;
 }
 
-PmStatus
-pm_fm_table_read(PmContext *ctx, const FmTable *table, PmFm *fm)
+static void
+copy_task(int64_t index, int lane, void *argument)
 {
-	size_t		count = (size_t) table->count;
+	Copy	   *copy = argument;
+	FmTable    *table = copy->table;
+	PmFm	   *fm = copy->fm;
 	size_t		width = (size_t) table->width;
-	size_t		pairs = (size_t) table->field_count * table->field_count;
+	size_t		state_width = (size_t) table->state_width;
+	int32_t		begin = (int32_t) index * COPY_TASK;
+	int32_t		end = table->count - begin < COPY_TASK ? table->count : begin + COPY_TASK;
 
-	if (!isfinite(table->intercept) || !all_finite(table->rows, count * width) ||
-		!all_finite(table->state, count * table->state_width) ||
-		(table->field_weighted && !all_finite(table->pair, pairs)))
-		return pm_fail(ctx, PM_INVALID, "the weights grew beyond all bounds: lower the learning_rate");
-	fm->intercept = table->intercept;
-	for (size_t c = 0; c < count; c++)
+	(void) lane;
+	for (int32_t c = begin; c < end; c++)
 	{
-		memcpy(fm->factor + c * fm->factors, table->rows + c * width, fm->factors * sizeof(float));
-		fm->linear[c] = table->rows[c * width + fm->factors];
+		float	   *row = table->rows + (size_t) c * width;
+
+		if (copy->back && (!all_finite(row, width) ||
+						   !all_finite(table->state + (size_t) c * state_width, state_width)))
+			copy->infinite = true;
+		copy_numbers(copy, row, fm->factor + (size_t) c * fm->factors, fm->factors);
+		copy_numbers(copy, row + fm->factors, fm->linear + c, 1);
+		if (table->state == NULL)
+			continue;
+		if (fm->first != NULL)
+			copy_state(copy, c, 0, fm->first);
+		copy_state(copy, c, 1, fm->second);
 	}
-	if (table->field_weighted)
-		memcpy(fm->pair, table->pair, pairs * sizeof(float));
-	if (fm->first != NULL)
-		write_state(table, 0, fm, fm->first);
-	write_state(table, 1, fm, fm->second);
+}
+
+/* What does not go by coefficient. */
+static void
+copy_shared(const Copy *copy)
+{
+	FmTable    *table = copy->table;
+	PmFm	   *fm = copy->fm;
+	int			pairs = fm->field_count * fm->field_count;
+
+	copy_numbers(copy, &table->intercept, &fm->intercept, 1);
+	if (fm->field_weighted)
+		copy_numbers(copy, table->pair, fm->pair, pairs);
+	for (int moment = 0; moment < 2 && table->state != NULL; moment++)
+	{
+		float	   *values = moment == 0 ? fm->first : fm->second;
+
+		if (values == NULL)
+			continue;
+		copy_numbers(copy, &table->intercept_state[moment], values, 1);
+		if (fm->field_weighted)
+			copy_numbers(copy, table->pair_state[moment], values + pair_state(fm), pairs);
+	}
+}
+
+static PmStatus
+run_copy(PmContext *ctx, Copy *copy)
+{
+	copy_shared(copy);
+	return pm_parallel(ctx, "the training", ((int64_t) copy->table->count + COPY_TASK - 1) / COPY_TASK,
+					   2.0 * COPY_TASK * copy->table->width, copy_task, copy);
+}
+
+/* ---- a table ------------------------------------------------------------ */
+
+PmStatus
+pm_fm_table_open(PmContext *ctx, const PmFm *fm, bool with_state,
+				 FmTable *table)
+{
+	size_t		count = (size_t) fm->coefficient_count;
+	size_t		pairs = (size_t) fm->field_count * fm->field_count;
+	size_t		width = (size_t) pm_fm_width(fm->factors);
+	PmFm		source = *fm;	/* only read */
+	Copy		copy = {table, &source, false, false};
+
+	memset(table, 0, sizeof(*table));
+	table->field_weighted = fm->field_weighted;
+	table->optimizer = fm->optimizer;
+	table->factors = fm->factors;
+	table->width = (int) width;
+	table->state_width = table->width * (fm->optimizer == PM_FM_ADAM ? 2 : 1);
+	table->field_count = fm->field_count;
+	table->count = fm->coefficient_count;
+	/* smaller fields stay in a cache by themselves */
+	table->prefetched = (int32_t) (PREFETCHED_BYTES / (width * sizeof(float)));
+	PM_TRY(pm_alloc_zero(ctx, "coefficients", width, sizeof(float), &table->mask));
+	for (int d = 0; d < fm->factors; d++)
+		table->mask[d] = 1;
+	PM_TRY(pm_alloc_zero(ctx, "coefficients", count, width * sizeof(float), &table->rows));
+	if (fm->field_weighted)
+		PM_TRY(pm_alloc(ctx, "coefficients", pairs, sizeof(float), &table->pair));
+	if (with_state)
+		PM_TRY(pm_alloc_zero(ctx, "state of the optimizer", count,
+							 (size_t) table->state_width * sizeof(float), &table->state));
+	for (int moment = 0; moment < 2 && with_state && fm->field_weighted; moment++)
+		PM_TRY(pm_alloc_zero(ctx, "state of the optimizer", pairs, sizeof(float),
+							 &table->pair_state[moment]));
+	return run_copy(ctx, &copy);
+}
+
+void
+pm_fm_table_close(PmContext *ctx, FmTable *table)
+{
+	pm_release(ctx, table->mask);
+	pm_release(ctx, table->rows);
+	pm_release(ctx, table->state);
+	pm_release(ctx, table->pair);
+	pm_release(ctx, table->pair_state[0]);
+	pm_release(ctx, table->pair_state[1]);
+	memset(table, 0, sizeof(*table));
+}
+
+PmStatus
+pm_fm_table_read(PmContext *ctx, FmTable *table, PmFm *fm)
+{
+	Copy		copy = {table, fm, true, false};
+
+	PM_TRY(run_copy(ctx, &copy));
+	if (copy.infinite || !isfinite(table->intercept) ||
+		(fm->field_weighted && !all_finite(fm->pair, (size_t) fm->field_count * fm->field_count)))
+		return pm_fail(ctx, PM_INVALID, "the weights grew beyond all bounds: lower the learning_rate");
 	return PM_OK;
 }

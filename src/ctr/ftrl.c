@@ -147,7 +147,7 @@ pm_ftrl_logit(const Ftrl *ftrl, const PmCtrEntry *entries, int count,
 		row.z[i] = row.n[i] = 0;
 	compute_weights(&rates, &row);
 	for (int i = 0; i < count; i++)
-		logit += row.weight[i] * entries[i].value;
+		logit += (double) row.weight[i] * entries[i].value;
 	return logit;
 }
 

@@ -138,8 +138,8 @@ my @owned = (dbname => 'owned', value_by('owner'));
 value($node, q{
 	CREATE SCHEMA apart;
 	CREATE EXTENSION precmkt SCHEMA apart;
-	CREATE TABLE public.points AS SELECT i AS id, i % 7 AS a, i % 5 AS b, now() - i * interval '1 day' AS ts, i::numeric AS amount
-		FROM generate_series(1, 200) AS i;
+	CREATE TABLE public.points AS SELECT i AS id, i % 7 AS a, i % 5 AS b, now() - i * interval '1 day' AS ts, i::numeric AS amount,
+		i * 31 % 17 < 8 AS high, i / 200.0::float8 AS share FROM generate_series(1, 200) AS i;
 	CREATE SCHEMA "Another ""one"""}, @owned);
 pass('the owner of a database installs the extension');
 # a trusted extension's objects are the superuser's, and so is moving them
@@ -171,6 +171,38 @@ my @calls = (
 	"SELECT $x.pm_model_kind($x.pm_kmeans_agg(p)) = 'kmeans' FROM (SELECT a, b FROM $from) AS p",
 	"SELECT count(*) = 7 FROM $x.pm_rfm('$from', 'a', 'ts', 'amount')",
 	"SELECT count(*) = 7 FROM $x.pm_rfm('$from', 'a', 'ts', 'amount', id_type => NULL::int)",
+	"SELECT $x.pm_model_save('ctr', $x.pm_train_ctr('$from', 'high', '{a,b,ts}')) > 0",
+	"SELECT $x.pm_model_save('fm', $x.pm_train_ctr('$from', 'high', '{a,b}', 'fm', '{\"epochs\": 2, \"transform\": {\"a\": \"values\"}}')) > 0",
+	"SELECT $x.pm_model_save('ftrl', $x.pm_train_ctr('$from', 'high', '{a,b}', 'ftrl', '{\"time_col\": \"ts\"}')) > 0",
+	"SELECT $x.pm_model_kind($x.pm_train_ctr('$from', 'high', options => '{\"init\": \"fm\"}', algorithm => 'fm')) = 'ctr'",
+	"SELECT $x.pm_model_kind($x.pm_update_ctr($x.pm_model('ctr'), '$from', 'high')) = 'ctr'",
+	"SELECT $x.pm_model_kind($x.pm_update_ctr('ftrl', '$from', 'high')) = 'ctr'",
+	"SELECT $x.pm_model_kind($x.pm_train_ctr_agg(high, p)) = 'ctr' FROM (SELECT high, a, b FROM $from) AS p",
+	"SELECT $x.pm_model_kind($x.pm_train_ctr_agg(high, p, '{\"l2\": 2}')) = 'ctr' FROM (SELECT high, a, b FROM $from) AS p",
+	"SELECT min($x.pm_predict_ctr('ctr', points)) >= 0 FROM $from",
+	"SELECT min($x.pm_predict_ctr($x.pm_model('fm'), points)) >= 0 FROM $from",
+	"SELECT count(*) = 200 FROM $x.pm_predict_ctr_rows('ctr', '$from', 'id')",
+	"SELECT count(*) = 200 FROM $x.pm_predict_ctr_rows($x.pm_model('ftrl'), '$from', 'id', NULL::int)",
+	"SELECT count(*) > 5 FROM $x.pm_evaluate_ctr('ctr', '$from', 'high')",
+	"SELECT count(*) > 5 FROM $x.pm_evaluate_ctr($x.pm_model('fm'), '$from', 'high')",
+	"SELECT count(*) > 2 FROM $x.pm_model_weights('ctr')",
+	"SELECT count(*) > 2 FROM $x.pm_model_weights($x.pm_model('ftrl'))",
+	"SELECT count(*) > 2 FROM $from, $x.pm_explain_ctr('ctr', points) WHERE id OPERATOR(pg_catalog.=) 7",
+	"SELECT count(*) > 2 FROM $from, $x.pm_explain_ctr($x.pm_model('fm'), points) WHERE id OPERATOR(pg_catalog.=) 7",
+	"SELECT count(*) > 0 FROM $x.pm_training_log('ctr')",
+	"SELECT count(*) > 0 FROM $x.pm_training_log($x.pm_model('fm'))",
+	"SELECT $x.pm_auc_agg(high, a) > 0 FROM $from",
+	"SELECT $x.pm_auc_agg(high, a, b) > 0 FROM $from",
+	"SELECT $x.pm_log_loss_agg(high, 0.4) > 0 FROM $from",
+	"SELECT $x.pm_log_loss_agg(high, 0.4, b) > 0 FROM $from",
+	"SELECT ($x.pm_binary_metrics_agg(high, 0.1 * b)).auc > 0 FROM $from",
+	"SELECT ($x.pm_binary_metrics_agg(high, 0.1 * b, 0.3)).auc > 0 FROM $from",
+	"SELECT ($x.pm_binary_metrics_agg(high, 0.1 * b, 0.3, a)).auc > 0 FROM $from",
+	"SELECT count(*) > 3 FROM $x.pm_roc('$from', 'high', 'a')",
+	"SELECT count(*) > 3 FROM $x.pm_pr_curve('$from', 'high', 'a', '{\"weight_col\": \"b\"}')",
+	"SELECT count(*) > 3 FROM $x.pm_lift('$from', 'high', 'a')",
+	"SELECT count(*) > 0 FROM $x.pm_calibration((SELECT '$from'::regclass), 'high', 'share')",
+	"SELECT count(*) > 3 FROM $x.pm_leakage_check('$from', 'high')",
 	"SELECT count(*) > 5 FROM $x.pm_demo_shop('tiny_shop', users => 20, products => 20, days => 10)",
 );
 my %called;
@@ -182,7 +214,7 @@ foreach my $sql (@calls)
 my $missed = value($node, q{
 	SELECT string_agg(DISTINCT proname, ' ') FROM pg_proc p JOIN pg_depend d ON d.objid = p.oid AND d.classid = 'pg_proc'::regclass
 	WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e' AND pronamespace = '"Another ""one"""'::regnamespace
-		AND proname !~ 'transfn|finalfn|_support|pm_rfm_typed'
+		AND proname !~ '(trans|combine|serial|final)fn|_support|pm_rfm_typed'
 		AND proname <> ALL (string_to_array('} . join(' ', keys %called) . q{', ' '))}, @owned);
 is($missed, '', 'every function was called');
 
@@ -203,6 +235,12 @@ value($node, q{
 	CREATE OPERATOR evil.= (LEFTARG = int, RIGHTARG = int, FUNCTION = evil.eq);
 	CREATE OPERATOR evil.+ (LEFTARG = int, RIGHTARG = int, FUNCTION = evil.plus);
 	CREATE OPERATOR evil.- (LEFTARG = timestamptz, RIGHTARG = timestamptz, FUNCTION = evil.minus);
+	CREATE FUNCTION evil.compare(timestamptz, timestamptz) RETURNS boolean LANGUAGE sql AS 'SELECT evil.trap() IS NULL';
+	CREATE OPERATOR evil.< (LEFTARG = timestamptz, RIGHTARG = timestamptz, FUNCTION = evil.compare);
+	CREATE OPERATOR evil.= (LEFTARG = timestamptz, RIGHTARG = timestamptz, FUNCTION = evil.compare);
+	CREATE OPERATOR evil.> (LEFTARG = timestamptz, RIGHTARG = timestamptz, FUNCTION = evil.compare);
+	CREATE FUNCTION evil.least(timestamptz, timestamptz) RETURNS timestamptz LANGUAGE sql AS 'SELECT $1 FROM evil.trap()';
+	CREATE AGGREGATE evil.min(timestamptz) (SFUNC = evil.least, STYPE = timestamptz);
 	CREATE AGGREGATE evil.max(int) (SFUNC = evil.plus, STYPE = int);
 	CREATE AGGREGATE evil.count(int) (SFUNC = evil.plus, STYPE = int);
 	CREATE FUNCTION evil.now() RETURNS timestamptz LANGUAGE sql AS 'SELECT NULL::timestamptz FROM evil.trap()';
@@ -220,7 +258,7 @@ foreach my $sql (@calls)
 {
 	# the caller's own operators are left out: the result only, not its check
 	(my $bare = $sql) =~ s/^SELECT .*? FROM (?=\S+\.pm_\w+\()/SELECT * FROM /;
-	$bare =~ s/ (?:> 0|= 'kmeans')//;
+	$bare =~ s/ (?:> 0|= '(?:kmeans|ctr)')//;
 	$bare =~ s/^SELECT .*(min\(.*\)) (?:= 1|>= 0)/SELECT $1/;
 	$bare =~ s/tiny_shop/trapped_shop/;
 	my ($state, $message) = sqlstate($node, "SET search_path = evil, pg_catalog; $bare", dbname => 'owned', by('owner'));

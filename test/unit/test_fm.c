@@ -245,28 +245,57 @@ early_stopping(void)
 	CtrCase    *rows = mixed_rows(400, false);
 	CtrCase    *eval = case_random(300, 3, (const int[]) {11, 5, 60, 0}, true, 8);
 	PmFmOptions options = fm_options(false, 8);
+	float		logits[300];
+	double		auc;
 	PmCtrLog	log = {0};
-	PmContext	ctx[2];
-	PmFm		stopped;
-	PmFm		best;
+	PmContext	ctx;
+	PmFm		fm;
 	size_t		at = 0;
 
 	options.batch_size = 20;
 	options.epochs = 200;
 	options.early_stopping = true;
 	options.patience = 3;
-	fit(&ctx[0], 2, rows, eval, &options, &stopped, &log);
+	fit(&ctx, 2, rows, eval, &options, &fm, &log);
 	for (size_t k = 0; k < log.count; k++)
 		if (log.entries[k].eval_loss < log.entries[at].eval_loss)
 			at = k;
 	CHECK(log.count < 200);
 	CHECK_INT(log.count, at + 1 + 3);
-	CHECK_INT(stopped.steps, 20 * (at + 1));
+	CHECK_INT(fm.steps, 20 * (at + 1));
+	CHECK_STATUS(&ctx, pm_fm_logits(&ctx, &eval->rows, &fm, logits), PM_OK);
+	CHECK_STATUS(&ctx, pm_metrics_auc(&ctx, 300, logits, eval->labels, eval->weights, &auc), PM_OK);
+	CHECK_CLOSE(pm_metrics_log_loss(300, logits, eval->labels, eval->weights),
+				log.entries[at].eval_loss, 1e-12, 0);
+	CHECK(auc == log.entries[at].eval_auc && auc > 0.6 && auc < 1);
+	pm_arena_destroy(ctx.arena);
+	case_free(rows);
+	case_free(eval);
+}
+
+/* The first epoch is the best: its weights are those of one epoch. */
+static void
+stopping_after_the_first(void)
+{
+	CtrCase    *rows = mixed_rows(400, false);
+	CtrCase    *eval = mixed_rows(400, false);
+	PmFmOptions options = fm_options(true, 8);
+	PmCtrLog	log = {0};
+	PmContext	ctx[2];
+	PmFm		stopped;
+	PmFm		one;
+
+	/* what is learnt is the contrary of what is asked */
+	for (int i = 0; i < 400; i++)
+		eval->labels[i] = !eval->labels[i];
+	options.epochs = 9;
+	options.early_stopping = true;
+	fit(&ctx[0], 2, rows, eval, &options, &stopped, &log);
+	CHECK_INT(log.count, 3);
 	options.early_stopping = false;
-	options.epochs = (int) at + 1;
-	fit(&ctx[1], 1, rows, NULL, &options, &best, NULL);
-	check_same(&stopped, &best);
-	CHECK(log.entries[at].eval_auc > 0.6 && log.entries[at].eval_auc < 1);
+	options.epochs = 1;
+	fit(&ctx[1], 1, rows, NULL, &options, &one, NULL);
+	check_same(&stopped, &one);
 	pm_arena_destroy(ctx[0].arena);
 	pm_arena_destroy(ctx[1].arena);
 	case_free(rows);
@@ -366,6 +395,7 @@ main(void)
 		TEST(threads_change_nothing);
 		TEST(going_on);
 		TEST(early_stopping);
+		TEST(stopping_after_the_first);
 		TEST(planted_interactions_are_found);
 	}
 	return test_report();
