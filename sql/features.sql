@@ -248,6 +248,17 @@ SELECT value = id AS same_id FROM zoned, pm_model_info(pm_kmeans('stamped', k =>
 RESET TimeZone;
 DROP TABLE stamped, zoned;
 
+-- many rows: the same model from any order, on any number of threads, with memory for a copy of them and without
+CREATE TABLE many AS SELECT i % 5000 AS a, i % 7 AS w, 'c' || i % 13 AS c FROM generate_series(1, 100000) AS i;
+CREATE TABLE shuffled AS SELECT * FROM many ORDER BY md5(a::text);
+CREATE FUNCTION centroids(source regclass, threads int, memory text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM set_config('precmkt.threads', threads::text, true), set_config('precmkt.max_memory', memory, true);
+    RETURN (SELECT string_agg(c::text, ' ') FROM pm_kmeans_centroids(pm_kmeans(source, '{a}', 3, '{"weight_col": "w"}')) AS c);
+END $$;
+SELECT source, threads, memory, centroids(source, threads, memory) = centroids('many', 1, '100MB') AS same
+FROM unnest('{many,shuffled}'::regclass[]) AS source, generate_series(1, 2) AS threads, unnest('{100MB,2200kB}'::text[]) AS memory ORDER BY source, threads, memory;
+
 SET client_min_messages = warning;
 DROP SCHEMA features_test CASCADE;
 DROP ROLE regress_features_user;
