@@ -39,34 +39,23 @@ def validation(bench):
     return {"time_col": "by", "time_share": share}
 
 
-def tune_epochs(bench, algorithm, chosen):
-    """
-    The number of epochs that is best for a training which does not look at
-    held-out rows: that one keeps its learning rate, where one that stops early
-    lowers it.
-    """
-    losses = {}
-    for epochs in range(max(1, chosen["epochs"] - 3), chosen["epochs"] + 3):
-        train(bench, TUNING, algorithm, {
-            "factors": retail.FACTORS, "batch_size": retail.BATCH_SIZE, "epochs": epochs, "early_stopping": False,
-            "learning_rate": chosen["learning_rate"], "l2": chosen["l2"], **validation(bench)})
-        losses[epochs] = bench.info("(SELECT model FROM retail_model)", "eval_log_loss")
-    return chosen | {"epochs": min(losses, key=losses.get)}
-
-
 def tune(bench, algorithm):
-    """The options that are best on the validation month, with their epochs."""
+    """
+    The options that are best on the validation month, with their epochs.  The
+    final training holds nothing out and so keeps its learning rate to the end:
+    these do the same, where one that stops early would lower it.
+    """
     tries = []
     for learning_rate, l2 in retail.TRIES:
         train(bench, TUNING, algorithm, {
             "factors": retail.FACTORS, "batch_size": retail.BATCH_SIZE, "epochs": retail.EPOCHS,
-            "patience": retail.PATIENCE, "learning_rate": learning_rate, "l2": l2, **validation(bench)})
+            "early_stopping": False, "learning_rate": learning_rate, "l2": l2, **validation(bench)})
         epoch, loss, auc = bench.run(
             "SELECT epoch, eval_loss, eval_auc FROM pm_training_log((SELECT model FROM retail_model)) "
             "ORDER BY eval_loss LIMIT 1").fetchone()
         tries.append({"learning_rate": learning_rate, "l2": l2, "epochs": epoch, "auc": auc, "loss": loss})
         print(f"  precmkt {algorithm}: {tries[-1]}", flush=True)
-    return tune_epochs(bench, algorithm, max(tries, key=lambda one: one["auc"]))
+    return max(tries, key=lambda one: one["auc"])
 
 
 def final(bench, algorithm, chosen):
