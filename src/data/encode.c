@@ -103,23 +103,19 @@ times_to_ages(PmFrame *frame, const Layout *layout)
 	}
 }
 
-/* Sums over rows, by dense number. */
+/* Of rows, by dense number. */
 typedef struct Moments
 {
 	double	   *weight;			/* of the values that are not NULL */
 	double	   *mean;
-	double	   *square;			/* summed squared deviations */
+	double	   *square;			/* summed squared deviations from the mean */
 } Moments;
 
-static Moments
-allocate_moments(int width)
+/* Moments in an array of 3 * width numbers. */
+static inline Moments
+moments_at(double *numbers, int width)
 {
-	Moments		moments;
-
-	moments.weight = palloc0(Max(1, width) * sizeof(double));
-	moments.mean = palloc0(Max(1, width) * sizeof(double));
-	moments.square = palloc0(Max(1, width) * sizeof(double));
-	return moments;
+	return (Moments) {numbers, numbers + width, numbers + 2 * width};
 }
 
 /* Piecewise work on the rows: what it reads, and what it adds up or writes. */
@@ -128,8 +124,7 @@ typedef struct Pieces
 	PmContext  *ctx;
 	const PmFrame *frame;
 	const Layout *layout;
-	const double *mean;
-	double	   *sums;			/* of each piece: weights and values, or squares */
+	double	   *moments;		/* of each piece */
 	float	   *x;				/* the encoded rows */
 	int			x_width;
 } Pieces;
@@ -152,15 +147,17 @@ run_pieces(Pieces *pieces, PmTask task)
 							  PIECE_ROWS * (1.0 + pieces->x_width), task, pieces));
 }
 
-/* Weights, and weighted values, of a piece. */
+/*
+ * Moments of a piece: its mean, then squared deviations from that, exact where
+ * sums of squares would cancel.  A piece stays in the cache meanwhile.
+ */
 static void
-sum_values(int64_t index, int lane, void *argument)
+measure_piece(int64_t index, int lane, void *argument)
 {
 	const Pieces *pieces = argument;
 	const PmFrame *frame = pieces->frame;
 	int			width = frame->dense_width;
-	double	   *weights = pieces->sums + (size_t) index * 2 * width;
-	double	   *values = weights + width;
+	Moments		moments = moments_at(pieces->moments + (size_t) index * 3 * width, width);
 
 	for (int64_t row = index * PIECE_ROWS; row < piece_end(pieces, index); row++)
 	{
@@ -171,21 +168,13 @@ sum_values(int64_t index, int lane, void *argument)
 		{
 			bool		present = !isnan(value[j]);
 
-			weights[j] += present ? weight : 0;
-			values[j] += present ? weight * value[j] : 0;
+			moments.weight[j] += present ? weight : 0;
+			moments.mean[j] += present ? weight * value[j] : 0;
 		}
 	}
-}
-
-/* Weighted squared deviations of a piece. */
-static void
-sum_squares(int64_t index, int lane, void *argument)
-{
-	const Pieces *pieces = argument;
-	const PmFrame *frame = pieces->frame;
-	int			width = frame->dense_width;
-	double	   *squares = pieces->sums + (size_t) index * 2 * width;
-
+	for (int j = 0; j < width; j++)
+		if (moments.weight[j] > 0)
+			moments.mean[j] /= moments.weight[j];
 	for (int64_t row = index * PIECE_ROWS; row < piece_end(pieces, index); row++)
 	{
 		const float *value = frame->dense + row * width;
@@ -193,58 +182,48 @@ sum_squares(int64_t index, int lane, void *argument)
 
 		for (int j = 0; j < width; j++)
 		{
-			double		deviation = isnan(value[j]) ? 0 : value[j] - pieces->mean[j];
+			double		deviation = isnan(value[j]) ? 0 : value[j] - moments.mean[j];
 
-			squares[j] += weight * deviation * deviation;
+			moments.square[j] += weight * deviation * deviation;
 		}
 	}
 }
 
-/* Add up the sums of the pieces, in their order, and empty them. */
+/* Add a piece's moments to those of the pieces before it (Chan et al. 1983). */
 static void
-add_sums(Pieces *pieces, double *first, double *second)
+add_moments(Moments *total, const Moments *piece, int width)
 {
-	int			width = pieces->frame->dense_width;
-	double	   *sums = pieces->sums;
+	for (int j = 0; j < width; j++)
+	{
+		double		weight = total->weight[j] + piece->weight[j];
+		double		step = piece->mean[j] - total->mean[j];
+		double		share = weight > 0 ? piece->weight[j] / weight : 0;
 
-	for (int64_t begin = 0; begin < pieces->frame->n; begin += PIECE_ROWS)
-		for (int half = 0; half < 2; half++)
-		{
-			double	   *to = half == 0 ? first : second;
-
-			for (int j = 0; j < width; j++, sums++)
-			{
-				if (to != NULL)
-					to[j] += *sums;
-				*sums = 0;
-			}
-		}
+		total->square[j] += piece->square[j] + step * step * total->weight[j] * share;
+		total->mean[j] += step * share;
+		total->weight[j] = weight;
+	}
 }
 
-/*
- * Two passes, mean and then squared deviations from it: exact where one pass
- * of squares would cancel.
- */
 static Moments
 dense_moments(Pieces *pieces)
 {
 	int			width = pieces->frame->dense_width;
-	size_t		count = (pieces->frame->n + PIECE_ROWS - 1) / PIECE_ROWS;
-	Moments		moments = allocate_moments(width);
+	int64_t		count = (pieces->frame->n + PIECE_ROWS - 1) / PIECE_ROWS;
+	Moments		total = moments_at(palloc0(Max(1, 3 * width) * sizeof(double)), width);
 
 	pm_host_check(pieces->ctx,
-				  pm_alloc_zero(pieces->ctx, "sums of the rows", count * 2 * width,
-								sizeof(double), &pieces->sums));
-	pieces->mean = moments.mean;
-	run_pieces(pieces, sum_values);
-	add_sums(pieces, moments.weight, moments.mean);
-	for (int j = 0; j < width; j++)
-		if (moments.weight[j] > 0)
-			moments.mean[j] /= moments.weight[j];
-	run_pieces(pieces, sum_squares);
-	add_sums(pieces, moments.square, NULL);
-	pm_release(pieces->ctx, pieces->sums);
-	return moments;
+				  pm_alloc_zero(pieces->ctx, "moments of the rows", (size_t) count * 3 * width,
+								sizeof(double), &pieces->moments));
+	run_pieces(pieces, measure_piece);
+	for (int64_t i = 0; i < count; i++)
+	{
+		Moments		piece = moments_at(pieces->moments + i * 3 * width, width);
+
+		add_moments(&total, &piece, width);
+	}
+	pm_release(pieces->ctx, pieces->moments);
+	return total;
 }
 
 /*
@@ -282,8 +261,11 @@ choose_scales(Pieces *pieces, bool standardize)
 	Moments		moments = dense_moments(pieces);
 	double		total = 0;
 
-	for (int64_t row = 0; row < frame->n; row++)
-		total += frame->weights != NULL ? frame->weights[row] : 1;
+	if (frame->weights == NULL)
+		total = frame->n;
+	else
+		for (int64_t row = 0; row < frame->n; row++)
+			total += frame->weights[row];
 	for (int j = 0; j < frame->dense_width; j++)
 	{
 		int			feature = layout->dense_feature[j];
