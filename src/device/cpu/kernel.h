@@ -90,8 +90,9 @@ make_tail(int d, const float *shift)
 }
 
 /*
- * Shift and encode one row, and measure it.  bfloat16 is rounded to nearest,
- * ties to even; its error is measured, not estimated.  Where 16 floats are
+ * Shift and encode one row; `square` gets its squared norm and `error` that of
+ * what encoding lost, for finish_rows().  bfloat16 is rounded to nearest, ties
+ * to even; its error is measured, not estimated.  Where 16 floats are
  * `readable` from the tail on, they are read at once and masked: gathering
  * them one by one would wait for each.
  */
@@ -102,10 +103,6 @@ encode_row(const float *x, int d, const float *shift, const Tail *tail,
 	uint32_t   *words = rows->words + (size_t) slot * rows->stride;
 	F16			square = {0};
 	F16			lost = {0};
-	float		slack = 1.0f + (float) (d + 16) * 0x1p-23f;
-	float		sum;
-	float		sum_lost;
-	float		norm;
 
 	for (int j = 0; j < d; j += 16)
 	{
@@ -146,13 +143,36 @@ encode_row(const float *x, int d, const float *shift, const Tail *tail,
 			lost += difference * difference;
 		}
 	}
-	sum_lanes(&square, &lost, &sum, &sum_lost);
-	norm = sqrtf(sum) * slack * (PAIR == 1 ? 1.0f : 1.0f + 0x1p-8f);
-	rows->square[slot] = sum;
-	rows->norm[slot] = norm;
-	rows->error[slot] = norm * 0x1p-24f;
+	sum_lanes(&square, &lost, &rows->square[slot], &rows->error[slot]);
+}
+
+/* A row's norm and error from their squares, both rounded up. */
+static inline __attribute__((always_inline)) void
+finish_row(const float *square, float *norm, float *error, float slack)
+{
+	float		lost = *error;
+
+	*norm = sqrtf(*square) * slack * (PAIR == 1 ? 1.0f : 1.0f + 0x1p-8f);
+	*error = *norm * 0x1p-24f;
 	if (PAIR == 2)
-		rows->error[slot] += sqrtf(sum_lost) * slack;
+		*error += sqrtf(lost) * slack;
+}
+
+/* The same for all rows of encode(): roots a vector at a time. */
+static void
+finish_rows(int d, const int32_t *chosen, int count, const PmCpuRows *rows)
+{
+	float		slack = 1.0f + (float) (d + 16) * 0x1p-23f;
+	const float *restrict square = rows->square;
+	float	   *restrict norm = rows->norm;
+	float	   *restrict error = rows->error;
+
+	if (chosen == NULL)
+		for (int i = 0; i < count; i++)
+			finish_row(&square[i], &norm[i], &error[i], slack);
+	else
+		for (int i = 0; i < count; i++)
+			finish_row(&square[chosen[i]], &norm[chosen[i]], &error[chosen[i]], slack);
 }
 
 /*
@@ -175,6 +195,7 @@ encode(const float *x, int d, const float *shift, const int32_t *chosen,
 		encode_row(x + (size_t) slot * d, d, shift, &tail,
 				   tail_at + 16 <= end, rows, slot);
 	}
+	finish_rows(d, chosen, count, rows);
 }
 
 /*
