@@ -19,9 +19,8 @@ VALIDATION = "2011-10"
 FACTORS = 16
 BATCH_SIZE = 4096
 EPOCHS = 20
-PATIENCE = 2
-LEARNING_RATES = (0.003, 0.005, 0.01)
-PENALTIES = (1e-5, 1e-4, 2e-4)
+LEARNING_RATES = (0.003, 0.01)
+PENALTIES = (1e-5, 1e-4)
 LOGISTIC_PENALTIES = (1, 3, 10, 30, 100)
 SEEDS = range(1, 4)
 TRIES = list(itertools.product(LEARNING_RATES, PENALTIES))
@@ -67,9 +66,8 @@ def tune(field_weighted, rows):
     for learning_rate, l2 in TRIES:
         _, log = torch_fm.fit(
             x, y, categories.count, field_weighted=field_weighted, factors=FACTORS, learning_rate=learning_rate,
-            l2=l2, epochs=EPOCHS, batch_size=BATCH_SIZE, seed=1, evaluation=categories.encode(validation),
-            patience=PATIENCE)
-        best = min(log, key=lambda entry: entry["loss"])
+            l2=l2, epochs=EPOCHS, batch_size=BATCH_SIZE, seed=1, evaluation=categories.encode(validation))
+        best = max(log, key=lambda entry: entry["auc"])
         tries.append({"learning_rate": learning_rate, "l2": l2, "epochs": best["epoch"],
                       "auc": best["auc"], "loss": best["loss"]})
         print(f"  PyTorch {'fwfm' if field_weighted else 'fm'}: {tries[-1]}", flush=True)
