@@ -88,12 +88,10 @@ def train_epoch(model, optimizer, rows, labels, batch_size, l2, generator):
 
 
 def fit(rows, labels, categories, *, field_weighted, factors, learning_rate, l2, epochs, batch_size, seed,
-        evaluation=None, patience=None):
+        evaluation=None):
     """Train, and say what each epoch gave.
 
-    rows and evaluation[0] are int64 arrays, row by field.  With patience,
-    training ends that many epochs after the best log loss on the evaluation
-    rows.
+    rows and evaluation[0] are int64 arrays, row by field.
     """
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
@@ -112,8 +110,4 @@ def fit(rows, labels, categories, *, field_weighted, factors, learning_rate, l2,
             entry["loss"] = log_loss(z, held_out[1])
             entry["auc"] = auc(z, held_out[1])
         log.append(entry)
-        if patience is not None:
-            best = min(log, key=lambda e: e["loss"])
-            if epoch - best["epoch"] >= patience:
-                break
     return model, log
