@@ -186,6 +186,13 @@ typedef enum PmFmOptimizer
 	PM_FM_ADAGRAD
 } PmFmOptimizer;
 
+/* What tells the best epoch, on the evaluation rows. */
+typedef enum PmFmMonitor
+{
+	PM_FM_LOG_LOSS,
+	PM_FM_AUC
+} PmFmMonitor;
+
 typedef struct PmFmOptions
 {
 	bool		field_weighted; /* FwFM */
@@ -198,10 +205,11 @@ typedef struct PmFmOptions
 	int			epochs;
 	int			batch_size;
 	uint64_t	seed;
-	bool		early_stopping; /* on the evaluation rows' log loss; the
+	bool		early_stopping; /* on the evaluation rows, by monitor; the
 								 * weights of the best epoch are kept, and
 								 * each epoch that is not better multiplies
 								 * the learning rate by 0.3 */
+	PmFmMonitor monitor;
 	int			patience;		/* epochs without a better one */
 } PmFmOptions;
 

@@ -130,6 +130,12 @@ END $$;
 SELECT a, fingerprint('ad', a, 1) = fingerprint('shuffled', a, 1) AS order_is_free, fingerprint('ad', a, 1) = fingerprint('ad', a, 2) AS threads_are_free
 FROM unnest('{logistic,fm,fwfm}'::text[]) AS a;
 
+-- early stopping keeps the best epoch, by log loss or by AUC
+SELECT monitor, max(eval_auc) FILTER (WHERE eval_loss = least_loss) = min(kept::float8) AS of_least_loss, max(eval_auc) = min(kept::float8) AS of_most_auc
+FROM unnest('{log_loss,auc}'::text[]) AS monitor, LATERAL (SELECT pm_train_ctr('ad', 'clicked', '{ts,device,age,price,tags}', 'fm', jsonb_build_object('monitor', monitor, 'batch_size', 20, 'learning_rate', 0.02, 'eval_fraction', 0.3)) AS m OFFSET 0) AS m,
+    LATERAL (SELECT *, min(eval_loss) OVER () AS least_loss FROM pm_training_log(m)) AS l, LATERAL (SELECT value AS kept FROM pm_model_info(m) WHERE key = 'eval_auc') AS k
+GROUP BY monitor ORDER BY monitor;
+
 -- through the registry, by name
 SELECT pm_model_save('clicks', (SELECT model FROM model WHERE name = 'free'));
 SELECT max(abs(pm_predict_ctr('clicks', ad) - pm_predict_ctr(m.model, ad))) AS difference FROM ad, model AS m WHERE m.name = 'free';

@@ -135,7 +135,7 @@ SELECT failure('SELECT pm_kmeans_assign(ctr_options_test.train(''{}''), ad) FROM
 SELECT failure(format('SELECT ctr_options_test.train(%L, %L)', o, a)) AS failure FROM (VALUES
     ('{"epoch": 3}', 'ftrl'), ('{"factors": 3}', 'logistic'), ('{"l1": 1}', 'fm'), ('{"l2": -1}', 'logistic'), ('{"l2": "much"}', 'logistic'), ('{"hash_bits": 40}', 'ftrl'),
     ('{"time_col": "ts", "eval_fraction": 0.1}', 'logistic'), ('{"time_share": 0.1}', 'logistic'), ('{"calibrate": "platt"}', 'logistic'), ('{"calibrate": "beta"}', 'logistic'),
-    ('{"eval_fraction": 0, "early_stopping": true}', 'fm'), ('{"early_stopping": false, "patience": 3}', 'fm'), ('{"l1": 1, "solver": "newton"}', 'logistic'),
+    ('{"eval_fraction": 0, "early_stopping": true}', 'fm'), ('{"early_stopping": false, "patience": 3}', 'fm'), ('{"early_stopping": false, "monitor": "auc"}', 'fm'), ('{"monitor": "accuracy"}', 'fm'), ('{"l1": 1, "solver": "newton"}', 'logistic'),
     ('{"class_weight": "heavy"}', 'logistic'), ('{"class_weight": 0}', 'logistic'), ('{"negative_rate": 0}', 'logistic'), ('{"negative_rate": 2}', 'logistic'),
     ('{"weight_col": "device"}', 'logistic'), ('{"weight_col": "weight"}', 'logistic'), ('{"time_col": "device"}', 'logistic'),
     ('{"transform": "log1p"}', 'logistic'), ('{"transform": {"height": "log1p"}}', 'logistic'), ('{"transform": {"age": "square"}}', 'logistic'), ('{"transform": {"age": "quantile:1"}}', 'logistic'),

@@ -20,6 +20,7 @@ const char *const pm_ctr_algorithms[] = {"logistic", "ftrl", "fm", "fwfm", NULL}
 
 static const char *const solver_names[] = {"auto", "lbfgs", "newton", NULL};
 static const char *const optimizer_names[] = {"adam", "adagrad", NULL};
+static const char *const monitor_names[] = {"log_loss", "auc", NULL};
 static const char *const calibrate_names[] = {"none", "platt", "isotonic", NULL};
 static const char *const transform_names[] = {"standardize", "log1p", "raw", "quantile", "values", NULL};
 
@@ -84,6 +85,7 @@ define_options(CtrCall *call, CtrDoor door, PmOption *options)
 		ADD("init_scale", PM_OPTION_DOUBLE, &call->init_scale, 0, 10);
 		ADD("batch_size", PM_OPTION_INT, &call->batch_size, 1, 1 << 24);
 		ADD("early_stopping", PM_OPTION_BOOL, &call->early_stopping);
+		ADD("monitor", PM_OPTION_CHOICE, &call->monitor,.choices = monitor_names);
 		ADD("patience", PM_OPTION_INT, &call->patience, 1, 100000);
 		ADD("seed", PM_OPTION_INT64, &call->seed, 0, 0x1.0p53 - 1);
 	}
@@ -183,6 +185,7 @@ refuse_fixed_options(const CtrCall *call, Jsonb *json)
 static void
 check_options(CtrCall *call, Jsonb *json)
 {
+	static const char *const stopping[] = {"monitor", "patience"};
 	bool		held_out;
 
 	if (call->time_col != NULL)
@@ -214,10 +217,11 @@ check_options(CtrCall *call, Jsonb *json)
 					 errhint("Give the option \"eval_fraction\" or \"time_col\".")));
 		call->early_stopping = false;
 	}
-	if (!call->early_stopping && has_key(json, "patience"))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("option \"patience\" needs the option \"early_stopping\"")));
+	for (int i = 0; i < lengthof(stopping); i++)
+		if (!call->early_stopping && has_key(json, stopping[i]))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("option \"%s\" needs the option \"early_stopping\"", stopping[i])));
 	if (call->algorithm == CTR_LOGISTIC && call->l1 > 0 && call->solver == PM_LOGISTIC_NEWTON)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

@@ -38,7 +38,7 @@ static bool
 is_inherited(const JsonbValue *key)
 {
 	static const char *const keys[] = {"l1", "l2", "solver", "max_iter", "tol", "epochs",
-		"learning_rate", "batch_size", "init_scale", "patience", "seed", "min_frequency",
+		"learning_rate", "batch_size", "init_scale", "monitor", "patience", "seed", "min_frequency",
 	"max_categories"};
 
 	for (int i = 0; i < lengthof(keys); i++)

@@ -57,6 +57,7 @@ typedef struct CtrCall
 	int			optimizer;		/* a PmFmOptimizer */
 	double		init_scale;
 	bool		early_stopping;
+	int			monitor;		/* a PmFmMonitor */
 	int			patience;
 	int64		seed;
 	int			calibrate;		/* a CtrCalibration */

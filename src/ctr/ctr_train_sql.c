@@ -298,6 +298,7 @@ fit_fm(CtrTraining *training, const PmCtrRows *rows,
 	options.batch_size = call->batch_size;
 	options.seed = (uint64_t) call->seed;
 	options.early_stopping = call->early_stopping && held_out != NULL;
+	options.monitor = call->monitor;
 	options.patience = call->patience;
 	pm_host_check(training->ctx, pm_fm_init(training->ctx, rows, &options, fm));
 	if (training->previous != NULL)

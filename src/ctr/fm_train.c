@@ -30,7 +30,7 @@ typedef struct Training
 	float	   *eval_logits;
 	PmFm		result;			/* with arrays of its own */
 	int64_t		steps;			/* of the table */
-	double		best_loss;
+	double		best;			/* of badness() */
 	int			best_epoch;		/* 0: none is better than others */
 } Training;
 
@@ -59,6 +59,20 @@ keep(PmContext *ctx, Training *training)
 	return PM_OK;
 }
 
+/* What early stopping wants less of. */
+static PmStatus
+badness(PmContext *ctx, const Training *training, const PmCtrLogEntry *entry,
+		double *result)
+{
+	*result = entry->eval_loss;
+	if (training->options->monitor != PM_FM_AUC)
+		return PM_OK;
+	*result = -entry->eval_auc;
+	if (isnan(entry->eval_auc))
+		return pm_fail(ctx, PM_INVALID, "the evaluation rows are of one class and have no AUC to monitor");
+	return PM_OK;
+}
+
 /* One epoch; *stop: no more of them. */
 static PmStatus
 run_epoch(PmContext *ctx, Training *training, int number, bool *stop)
@@ -66,6 +80,7 @@ run_epoch(PmContext *ctx, Training *training, int number, bool *stop)
 	FmEpoch    *epoch = &training->epoch;
 	bool		stopping = training->options->early_stopping && training->eval_logits != NULL;
 	PmCtrLogEntry entry = {number, NAN, NAN, NAN, 0};
+	double		bad = 0;
 
 	epoch->progress = (number - 1.0) / training->options->epochs;
 	epoch->progress_share = 1.0 / training->options->epochs;
@@ -78,11 +93,13 @@ run_epoch(PmContext *ctx, Training *training, int number, bool *stop)
 	PM_TRY(evaluate(ctx, training, &entry));
 	entry.seconds = pm_ctr_clock() - training->began;
 	PM_TRY(pm_ctr_log_add(ctx, training->log, &entry));
+	if (stopping)
+		PM_TRY(badness(ctx, training, &entry, &bad));
 	if (!stopping)
 		*stop = number == training->options->epochs;
-	else if (training->best_epoch == 0 || entry.eval_loss < training->best_loss)
+	else if (training->best_epoch == 0 || bad < training->best)
 	{
-		training->best_loss = entry.eval_loss;
+		training->best = bad;
 		training->best_epoch = number;
 		return keep(ctx, training);
 	}

@@ -240,7 +240,7 @@ going_on(void)
 
 /* Training ends `patience` epochs after the best, whose weights are kept. */
 static void
-early_stopping(void)
+stop_early(PmFmMonitor monitor)
 {
 	CtrCase    *rows = mixed_rows(400, false);
 	CtrCase    *eval = case_random(300, 3, (const int[]) {11, 5, 60, 0}, true, 8);
@@ -255,10 +255,12 @@ early_stopping(void)
 	options.batch_size = 20;
 	options.epochs = 200;
 	options.early_stopping = true;
+	options.monitor = monitor;
 	options.patience = 3;
 	fit(&ctx, 2, rows, eval, &options, &fm, &log);
 	for (size_t k = 0; k < log.count; k++)
-		if (log.entries[k].eval_loss < log.entries[at].eval_loss)
+		if (monitor == PM_FM_AUC ? log.entries[k].eval_auc > log.entries[at].eval_auc :
+			log.entries[k].eval_loss < log.entries[at].eval_loss)
 			at = k;
 	CHECK(log.count < 200);
 	CHECK_INT(log.count, at + 1 + 3);
@@ -271,6 +273,13 @@ early_stopping(void)
 	pm_arena_destroy(ctx.arena);
 	case_free(rows);
 	case_free(eval);
+}
+
+static void
+early_stopping(void)
+{
+	stop_early(PM_FM_LOG_LOSS);
+	stop_early(PM_FM_AUC);
 }
 
 /* The first epoch is the best: its weights are those of one epoch. */
