@@ -288,8 +288,10 @@ extern double pm_fm_logit(const PmFm *fm, const PmCtrEntry *entries, int count,
 /*
  * What each entry adds to the logit: its linear term and half of each pair
  * term that it is part of.  With the intercept they sum to the logit.
+ * scratch holds (field_count + 1) * factors doubles.
  */
 extern void pm_fm_contributions(const PmFm *fm, const PmCtrEntry *entries,
-								int count, double *contributions);
+								int count, double *scratch,
+								double *contributions);
 
 #endif							/* PM_CTR_H */

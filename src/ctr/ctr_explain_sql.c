@@ -65,7 +65,7 @@ contributions_by_part(CtrScorer *scorer, int *count)
 	for (int i = 0; i < layout->part_count; i++)
 		if (layout->parts[i].visible)
 			result[layout->parts[i].field].part = &layout->parts[i];
-	pm_ctr_model_contributions(model, scorer->entries, entries, values);
+	pm_ctr_model_contributions(model, scorer->entries, entries, scorer->scratch, values);
 	for (int i = 0; i < entries; i++)
 		result[scorer->entries[i].field].value += values[i];
 	*count = layout->field_count;

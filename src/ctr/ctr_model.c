@@ -300,7 +300,7 @@ pm_ctr_scratch_size(const CtrModel *model, int entries)
 	{
 		case CTR_FM:
 		case CTR_FWFM:
-			return ((size_t) model->fm.field_count * model->fm.factors + 1) * sizeof(double);
+			return ((size_t) model->fm.field_count + 1) * model->fm.factors * sizeof(double);
 		case CTR_FTRL:
 			return pm_ftrl_scratch(entries) + 1;
 		case CTR_LOGISTIC:
@@ -358,7 +358,8 @@ pm_ctr_model_probability(const CtrModel *model, double logit)
 
 void
 pm_ctr_model_contributions(const CtrModel *model, const PmCtrEntry *entries,
-						   int count, double *contributions)
+						   int count, void *scratch,
+						   double *contributions)
 {
 	switch (model->algorithm)
 	{
@@ -373,7 +374,7 @@ pm_ctr_model_contributions(const CtrModel *model, const PmCtrEntry *entries,
 			break;
 		case CTR_FM:
 		case CTR_FWFM:
-			pm_fm_contributions(&model->fm, entries, count, contributions);
+			pm_fm_contributions(&model->fm, entries, count, scratch, contributions);
 			break;
 	}
 }

@@ -104,7 +104,7 @@ extern double pm_ctr_model_probability(const CtrModel *model, double logit);
 /* What each entry adds to the logit; with the intercept they sum to it. */
 extern void pm_ctr_model_contributions(const CtrModel *model,
 									   const PmCtrEntry *entries, int count,
-									   double *contributions);
+									   void *scratch, double *contributions);
 
 /* Logits of all rows; not of a hashed model. */
 extern PmStatus pm_ctr_model_logits(PmContext *ctx, const CtrModel *model,

@@ -125,81 +125,105 @@ pm_fm_logits(PmContext *ctx, const PmCtrRows *rows, const PmFm *fm,
 
 /* ---- one row ------------------------------------------------------------ */
 
-double
-pm_fm_logit(const PmFm *fm, const PmCtrEntry *entries, int count,
-			double *scratch)
+/* The rows of factors that entries add up to: one, or of fwfm one a field. */
+static inline size_t
+sum_at(const PmFm *fm, const PmCtrEntry *entry)
+{
+	return fm->field_weighted ? (size_t) entry->field * fm->factors : 0;
+}
+
+/* Sums of the entries' factors, in sums; gives that of their squares. */
+static double
+sum_factors(const PmFm *fm, const PmCtrEntry *entries, int count, double *sums)
 {
 	int			factors = fm->factors;
 	int			fields = fm->field_weighted ? fm->field_count : 1;
-	double		z = fm->intercept;
-	double		pairs = 0;
+	double		squares = 0;
 
-	memset(scratch, 0, (size_t) fields * factors * sizeof(double));
+	memset(sums, 0, (size_t) fields * factors * sizeof(double));
 	for (int i = 0; i < count; i++)
 	{
 		const float *v = fm->factor + (size_t) entries[i].index * factors;
-		double	   *sum = scratch + (fm->field_weighted ? (size_t) entries[i].field * factors : 0);
-		double		square = 0;
+		double	   *sum = sums + sum_at(fm, &entries[i]);
 
-		z += (double) fm->linear[entries[i].index] * entries[i].value;
 		for (int d = 0; d < factors; d++)
 		{
 			double		x = (double) v[d] * entries[i].value;
 
 			sum[d] += x;
-			square += x * x;
+			squares += x * x;
 		}
-		pairs -= square;
 	}
-	if (!fm->field_weighted)
-	{
-		for (int d = 0; d < factors; d++)
-			pairs += scratch[d] * scratch[d];
-		return z + pairs / 2;
-	}
-	pairs = 0;
-	for (int f = 0; f < fields; f++)
-		for (int g = f + 1; g < fields; g++)
-		{
-			const double *first = scratch + (size_t) f * factors;
-			const double *second = scratch + (size_t) g * factors;
-			double		product = 0;
-
-			for (int d = 0; d < factors; d++)
-				product += first[d] * second[d];
-			pairs += fm->pair[(size_t) f * fields + g] * product;
-		}
-	return z + pairs;
+	return squares;
 }
 
-/* The product of two entries, without the weight of their fields. */
 static double
-product_of(const PmFm *fm, const PmCtrEntry *first, const PmCtrEntry *second)
+product(const double *first, const double *second, int factors)
 {
-	const float *v = fm->factor + (size_t) first->index * fm->factors;
-	const float *u = fm->factor + (size_t) second->index * fm->factors;
-	double		product = 0;
+	double		sum = 0;
 
-	for (int d = 0; d < fm->factors; d++)
-		product += (double) v[d] * u[d];
-	return product * first->value * second->value;
+	for (int d = 0; d < factors; d++)
+		sum += first[d] * second[d];
+	return sum;
+}
+
+double
+pm_fm_logit(const PmFm *fm, const PmCtrEntry *entries, int count,
+			double *scratch)
+{
+	int			factors = fm->factors;
+	int			fields = fm->field_count;
+	double		z = fm->intercept;
+	double		squares = sum_factors(fm, entries, count, scratch);
+
+	for (int i = 0; i < count; i++)
+		z += (double) fm->linear[entries[i].index] * entries[i].value;
+	if (!fm->field_weighted)
+		return z + (product(scratch, scratch, factors) - squares) / 2;
+	for (int f = 0; f < fields; f++)
+		for (int g = f + 1; g < fields; g++)
+			z += fm->pair[(size_t) f * fields + g] *
+				product(scratch + (size_t) f * factors, scratch + (size_t) g * factors, factors);
+	return z;
+}
+
+/*
+ * Half of the pair terms that an entry is part of.  partners, of `factors`
+ * elements, is for what it is multiplied with.
+ */
+static double
+half_of_pairs(const PmFm *fm, const PmCtrEntry *entry, const double *sums,
+			  double *partners)
+{
+	int			factors = fm->factors;
+	const float *v = fm->factor + (size_t) entry->index * factors;
+	double		sum = 0;
+
+	if (!fm->field_weighted)
+		for (int d = 0; d < factors; d++)
+			partners[d] = sums[d] - (double) v[d] * entry->value;
+	else
+	{
+		const float *pair = fm->pair + (size_t) entry->field * fm->field_count;
+
+		memset(partners, 0, factors * sizeof(double));
+		for (int g = 0; g < fm->field_count; g++)
+			for (int d = 0; d < factors && g != entry->field; d++)
+				partners[d] += pair[g] * sums[(size_t) g * factors + d];
+	}
+	for (int d = 0; d < factors; d++)
+		sum += (double) v[d] * entry->value * partners[d];
+	return sum / 2;
 }
 
 void
 pm_fm_contributions(const PmFm *fm, const PmCtrEntry *entries, int count,
-					double *contributions)
+					double *scratch, double *contributions)
 {
-	for (int i = 0; i < count; i++)
-		contributions[i] = (double) fm->linear[entries[i].index] * entries[i].value;
-	for (int i = 0; i < count; i++)
-		for (int j = i + 1; j < count; j++)
-		{
-			double		half = product_of(fm, &entries[i], &entries[j]) / 2;
+	double	   *partners = scratch + (size_t) fm->field_count * fm->factors;
 
-			if (fm->field_weighted)
-				half *= entries[i].field == entries[j].field ? 0 :
-					fm->pair[(size_t) entries[i].field * fm->field_count + entries[j].field];
-			contributions[i] += half;
-			contributions[j] += half;
-		}
+	(void) sum_factors(fm, entries, count, scratch);
+	for (int i = 0; i < count; i++)
+		contributions[i] = (double) fm->linear[entries[i].index] * entries[i].value +
+			half_of_pairs(fm, &entries[i], scratch, partners);
 }

@@ -225,7 +225,7 @@ score_entries(const CtrModel *model, const PmCtrEntry *entries, int count,
 	MUST((probability >= 0 && probability <= 1) || (isnan(probability) && overflows));
 	if ((int64_t) count * count * (model->fm.factors + 1) <= MAX_PAIRS)
 	{
-		pm_ctr_model_contributions(model, entries, count, contributions);
+		pm_ctr_model_contributions(model, entries, count, scratch, contributions);
 		for (int i = 0; i < count; i++)
 			MUST(isfinite(contributions[i]) || overflows);
 	}

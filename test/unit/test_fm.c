@@ -36,7 +36,7 @@ check_logits(const CtrCase *rows, bool field_weighted, int factors)
 	PmFmOptions options = fm_options(field_weighted, factors);
 	int64_t		n = rows->rows.n;
 	float	   *logits = calloc((size_t) n + 1, sizeof(float));
-	double	   *scratch = calloc((size_t) rows->rows.field_count * factors + 1, sizeof(double));
+	double	   *scratch = calloc((size_t) (rows->rows.field_count + 1) * factors, sizeof(double));
 	PmCtrEntry	entries[NAIVE_ENTRIES];
 	double		contributions[NAIVE_ENTRIES];
 	NaiveFm    *naive;
@@ -58,7 +58,7 @@ check_logits(const CtrCase *rows, bool field_weighted, int factors)
 		CHECK_CLOSE(logits[i], expected, 1e-5, 2e-5);
 		CHECK_CLOSE(logit, expected, 1e-12, 1e-12);
 		CHECK_CLOSE(logits[i], logit, 1e-5, 2e-5);
-		pm_fm_contributions(&fm, entries, count, contributions);
+		pm_fm_contributions(&fm, entries, count, scratch, contributions);
 		for (int k = 0; k < count; k++)
 			sum += contributions[k];
 		CHECK_CLOSE(sum, expected, 1e-12, 1e-12);
