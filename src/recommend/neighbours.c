@@ -184,7 +184,7 @@ find_squares(PmNeighbours *neighbours)
 		if (sum <= 1e-24 * before)
 			sum = 0;
 		neighbours->squares[row] = sum;
-		neighbours->inverse[row] = sum > 0 ? (float) (1 / sqrt(sum)) : 0;
+		neighbours->inverse[row] = sum > 0 ? 1 / sqrt(sum) : 0;
 	}
 }
 
@@ -220,7 +220,7 @@ pm_neighbours_prepare(PmContext *ctx, const PmCsr *rows, const PmCsr *columns,
 	neighbours->counts = options->metric == PM_NEIGHBOUR_JACCARD ||
 		(options->metric == PM_NEIGHBOUR_COSINE && one_weight(rows, &neighbours->unit));
 	PM_TRY(pm_alloc(ctx, "the rows' norms", rows->rows, sizeof(double), &neighbours->squares));
-	PM_TRY(pm_alloc(ctx, "the rows' norms", rows->rows, sizeof(float), &neighbours->inverse));
+	PM_TRY(pm_alloc(ctx, "the rows' norms", rows->rows, sizeof(double), &neighbours->inverse));
 	if (!neighbours->counts)
 		PM_TRY(prepare_values(ctx, neighbours));
 	find_squares(neighbours);

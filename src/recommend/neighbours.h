@@ -71,7 +71,7 @@ typedef struct PmNeighbours
 	double	   *column_values;	/* the same in the transpose */
 	double	   *squares;		/* of each row: the sum of its squares, or the
 								 * number of its elements for jaccard */
-	float	   *inverse;		/* 1 / sqrt(squares), to sort out most */
+	double	   *inverse;		/* 1 / sqrt(squares), to sort out most; 0: none */
 } PmNeighbours;
 
 /* The matrix and its transpose must stay as long as the result is used. */

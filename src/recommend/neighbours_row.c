@@ -3,160 +3,18 @@
  *		The nearest rows of one row.
  *
  * What a row has in common with the others is summed up in an array that has
- * a place for each of them, column by column of the row (Gustavson 1978); the
- * places touched are listed, and a heap keeps the best of them.
+ * a place for each of them, column by column of the row (Gustavson 1978), and
+ * the places touched are listed.
  */
 #include "neighbours_lane.h"
 
-#include <math.h>
 #include <string.h>
+
+/* Where more than so many times k come into question, a heap is better. */
+#define SORTED_SHARE 4
 
 /* Between two looks for interrupts while one row is asked for. */
 #define CHECK_PLACES (1 << 20)
-
-/* The best so far, the worst of them first. */
-typedef struct Heap
-{
-	PmNeighbour *list;
-	int32_t		count;
-	int32_t		size;
-} Heap;
-
-/* ---- the best ---------------------------------------------------------- */
-
-static inline bool
-is_worse(const PmNeighbour *a, const PmNeighbour *b)
-{
-	return a->similarity < b->similarity || (a->similarity == b->similarity && a->row > b->row);
-}
-
-/* Put one in at the root and let it sink to its place. */
-static void
-sink(PmNeighbour *list, int32_t count, PmNeighbour one)
-{
-	int32_t		at = 0;
-
-	for (;;)
-	{
-		int32_t		child = 2 * at + 1;
-
-		if (child >= count)
-			break;
-		if (child + 1 < count && is_worse(&list[child + 1], &list[child]))
-			child++;
-		if (!is_worse(&list[child], &one))
-			break;
-		list[at] = list[child];
-		at = child;
-	}
-	list[at] = one;
-}
-
-/* Keep one where it is good enough. */
-static void
-offer(Heap *heap, PmNeighbour one)
-{
-	int32_t		at = heap->count;
-
-	if (heap->count == heap->size)
-	{
-		if (is_worse(&heap->list[0], &one))
-			sink(heap->list, heap->size, one);
-		return;
-	}
-	heap->count++;
-	for (; at > 0 && is_worse(&one, &heap->list[(at - 1) / 2]); at = (at - 1) / 2)
-		heap->list[at] = heap->list[(at - 1) / 2];
-	heap->list[at] = one;
-}
-
-/* The best first. */
-static void
-order(Heap *heap)
-{
-	for (int32_t last = heap->count - 1; last > 0; last--)
-	{
-		PmNeighbour one = heap->list[last];
-
-		heap->list[last] = heap->list[0];
-		sink(heap->list, last, one);
-	}
-}
-
-/* ---- similarities ------------------------------------------------------ */
-
-/* To 44 bits: what is equal on paper shall be equal. */
-static inline double
-round_similarity(double value)
-{
-	uint64_t	bits;
-
-	memcpy(&bits, &value, sizeof(bits));
-	bits = (bits + (UINT64_C(1) << 8)) & ~((UINT64_C(1) << 9) - 1);
-	memcpy(&value, &bits, sizeof(bits));
-	return value;
-}
-
-/* Offer a row whose similarity before shrinkage is known. */
-static inline void
-offer_row(const PmNeighbours *neighbours, Heap *heap, int32_t row, int64_t common,
-		  double similarity)
-{
-	double		n = (double) common;
-	PmNeighbour one = {round_similarity(similarity * (n / (n + neighbours->options.shrinkage))),
-	row, (int32_t) common};
-
-	offer(heap, one);
-}
-
-/* The similarity that has to be reached, about; -1 where any will do. */
-static inline double
-wanted(const Heap *heap)
-{
-	return heap->count == heap->size && heap->list[0].similarity > 0 ?
-		heap->list[0].similarity * (1 - 1e-5) : -1;
-}
-
-/* A cosine from the sum of products; few get as far as the division. */
-static inline void
-offer_cosine(const PmNeighbours *neighbours, Heap *heap, int32_t row, int32_t other,
-			 int64_t common, double sum)
-{
-	double		least = wanted(heap);
-
-	if ((least > 0 && sum * neighbours->inverse[other] * neighbours->inverse[row] < least) ||
-		neighbours->squares[other] <= 0)
-		return;
-	offer_row(neighbours, heap, other, common,
-			  sum / sqrt(neighbours->squares[row] * neighbours->squares[other]));
-}
-
-static inline void
-offer_jaccard(const PmNeighbours *neighbours, Heap *heap, int32_t row, int32_t other,
-			  int64_t common)
-{
-	double		both = neighbours->squares[row] + neighbours->squares[other];
-	double		least = wanted(heap);
-
-	if (least > 0 && (double) common * (1 + least) < least * both)
-		return;
-	offer_row(neighbours, heap, other, common, (double) common / (both - (double) common));
-}
-
-/* A correlation from the moments, where neither side is constant. */
-static inline void
-offer_pearson(const PmNeighbours *neighbours, Heap *heap, int32_t other, const PmCommonMoments *m)
-{
-	double		n = (double) m->count;
-	double		xx = n * m->xx - m->x * m->x;
-	double		yy = n * m->yy - m->y * m->y;
-	double		r;
-
-	if (m->count < 2 || xx <= 1e-12 * n * m->xx || yy <= 1e-12 * n * m->yy)
-		return;
-	r = (n * m->xy - m->x * m->y) / sqrt(xx * yy);
-	offer_row(neighbours, heap, other, m->count, r > 1 ? 1 : r < -1 ? -1 : r);
-}
 
 /* ---- one row ----------------------------------------------------------- */
 
@@ -249,57 +107,21 @@ add_elements(const PmNeighbours *neighbours, PmNeighbourLane *lane, int64_t begi
 	return sum_moments(neighbours, lane, begin, end, touched);
 }
 
-/* Offer what was touched, and leave the places as they were. */
-static void
-offer_touched(const PmNeighbours *neighbours, PmNeighbourLane *lane, int32_t row, int32_t touched,
-			  Heap *heap)
-{
-	int32_t		least = neighbours->options.min_overlap;
-
-	for (int32_t i = 0; i < touched; i++)
-	{
-		int32_t		other = lane->touched[i];
-
-		if (lane->counts != NULL)
-		{
-			int32_t		common = lane->counts[other];
-
-			lane->counts[other] = 0;
-			if (other == row || common < least)
-				continue;
-			if (neighbours->options.metric == PM_NEIGHBOUR_JACCARD)
-				offer_jaccard(neighbours, heap, row, other, common);
-			else
-				offer_cosine(neighbours, heap, row, other, common, common * neighbours->unit);
-		}
-		else if (lane->sums != NULL)
-		{
-			PmCommonSums		sums = lane->sums[other];
-
-			memset(&lane->sums[other], 0, sizeof(PmCommonSums));
-			if (other != row && sums.count >= least && neighbours->squares[row] > 0)
-				offer_cosine(neighbours, heap, row, other, sums.count, sums.xy);
-		}
-		else
-		{
-			PmCommonMoments		moments = lane->moments[other];
-
-			memset(&lane->moments[other], 0, sizeof(PmCommonMoments));
-			if (other != row && moments.count >= least)
-				offer_pearson(neighbours, heap, other, &moments);
-		}
-	}
-	order(heap);
-}
-
 PmStatus
-pm_neighbour_lane_make(PmContext *ctx, const PmNeighbours *neighbours, PmNeighbourLane *lane)
+pm_neighbour_lane_make(PmContext *ctx, const PmNeighbours *neighbours, int32_t k,
+					   PmNeighbourLane *lane)
 {
 	size_t		rows = (size_t) neighbours->rows->rows;
+	size_t		keys = (size_t) k * SORTED_SHARE + 1;
 	static const char *const what = "what rows have in common";
 
 	memset(lane, 0, sizeof(*lane));
+	lane->key_count = (int32_t) (keys < rows ? keys : rows);
 	PM_TRY(pm_alloc(ctx, what, rows + 1, sizeof(int32_t), &lane->touched));
+	PM_TRY(pm_alloc(ctx, what, rows + 1, sizeof(float), &lane->scores));
+	PM_TRY(pm_alloc_zero(ctx, what, PM_SCORE_BUCKETS, sizeof(uint32_t), &lane->buckets));
+	PM_TRY(pm_alloc(ctx, what, lane->key_count, sizeof(PmNeighbourKey), &lane->keys));
+	PM_TRY(pm_alloc(ctx, what, lane->key_count, sizeof(PmNeighbourKey), &lane->spare_keys));
 	if (neighbours->counts)
 		return pm_alloc_zero(ctx, what, rows, sizeof(int32_t), &lane->counts);
 	if (neighbours->options.metric == PM_NEIGHBOUR_PEARSON)
@@ -311,6 +133,10 @@ void
 pm_neighbour_lane_release(PmContext *ctx, PmNeighbourLane *lane)
 {
 	pm_release(ctx, lane->touched);
+	pm_release(ctx, lane->scores);
+	pm_release(ctx, lane->buckets);
+	pm_release(ctx, lane->keys);
+	pm_release(ctx, lane->spare_keys);
 	pm_release(ctx, lane->counts);
 	pm_release(ctx, lane->sums);
 	pm_release(ctx, lane->moments);
@@ -321,12 +147,10 @@ pm_neighbour_lane_find(const PmNeighbours *neighbours, PmNeighbourLane *lane, in
 					   int32_t k, PmNeighbour *list)
 {
 	const PmCsr *rows = neighbours->rows;
-	Heap		heap = {list, 0, k};
 	int32_t		touched = add_elements(neighbours, lane, rows->offsets[row],
 									   rows->offsets[row + 1], 0);
 
-	offer_touched(neighbours, lane, row, touched, &heap);
-	return heap.count;
+	return pm_neighbour_rank(neighbours, lane, row, touched, k, list);
 }
 
 PmStatus
@@ -335,13 +159,12 @@ pm_neighbours_of_row(PmContext *ctx, const PmNeighbours *neighbours, int32_t row
 {
 	const PmCsr *rows = neighbours->rows;
 	const PmCsr *columns = neighbours->columns;
-	Heap		heap = {list, 0, k};
 	int32_t		touched = 0;
 	int64_t		places = 0;
 	PmNeighbourLane		lane;
 
 	*count = 0;
-	PM_TRY(pm_neighbour_lane_make(ctx, neighbours, &lane));
+	PM_TRY(pm_neighbour_lane_make(ctx, neighbours, k, &lane));
 	for (int64_t i = rows->offsets[row]; k > 0 && i < rows->offsets[row + 1]; i++)
 	{
 		int32_t		column = rows->indices[i];
@@ -352,8 +175,7 @@ pm_neighbours_of_row(PmContext *ctx, const PmNeighbours *neighbours, int32_t row
 		places += columns->offsets[column + 1] - columns->offsets[column];
 		touched = add_elements(neighbours, &lane, i, i + 1, touched);
 	}
-	offer_touched(neighbours, &lane, row, touched, &heap);
-	*count = heap.count;
+	*count = pm_neighbour_rank(neighbours, &lane, row, touched, k, list);
 	pm_neighbour_lane_release(ctx, &lane);
 	return PM_OK;
 }

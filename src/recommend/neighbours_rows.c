@@ -105,7 +105,7 @@ pm_neighbours_of_rows(PmContext *ctx, const PmNeighbours *neighbours, int32_t k,
 	PM_TRY(pm_alloc(ctx, "the neighbours", batch_rows, sizeof(int32_t), &batch.counts));
 	PM_TRY(pm_alloc(ctx, "the neighbours", lanes, sizeof(PmNeighbourLane), &batch.lanes));
 	for (int lane = 0; lane < lanes; lane++)
-		PM_TRY(pm_neighbour_lane_make(ctx, neighbours, &batch.lanes[lane]));
+		PM_TRY(pm_neighbour_lane_make(ctx, neighbours, batch.k, &batch.lanes[lane]));
 	PM_TRY(find_batches(ctx, &batch, batch_rows, *offsets, list));
 	for (int lane = 0; lane < lanes; lane++)
 		pm_neighbour_lane_release(ctx, &batch.lanes[lane]);
