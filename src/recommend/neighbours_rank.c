@@ -29,6 +29,13 @@ round_similarity(double value)
 	return value;
 }
 
+/* A sum of both signs that is 0 on paper is 0. */
+static inline double
+without_noise(double similarity)
+{
+	return fabs(similarity) < 1e-12 ? 0 : similarity;
+}
+
 /* What n columns in common leave of a similarity. */
 static inline double
 shrink(const PmNeighbours *neighbours, double n)
@@ -50,7 +57,7 @@ correlation(const PmCommonMoments *m)
 	if (m->count < 2 || xx <= 1e-12 * n * m->xx || yy <= 1e-12 * n * m->yy)
 		return NAN;
 	r = (n * m->xy - m->x * m->y) / sqrt(xx * yy);
-	return r > 1 ? 1 : r < -1 ? -1 : r;
+	return r > 1 ? 1 : r < -1 ? -1 : without_noise(r);
 }
 
 /* The columns that a row has in common with that of the lane. */
@@ -71,6 +78,8 @@ similarity(const PmNeighbours *neighbours, const PmNeighbourLane *lane, int32_t 
 
 	if (lane->moments != NULL)
 		return correlation(&lane->moments[other]);
+	if (lane->sums != NULL && neighbours->options.metric == PM_NEIGHBOUR_ADJUSTED_COSINE)
+		return without_noise(lane->sums[other].xy / sqrt(a * b));
 	if (lane->sums != NULL)
 		return lane->sums[other].xy / sqrt(a * b);
 	if (neighbours->options.metric == PM_NEIGHBOUR_JACCARD)
@@ -209,6 +218,7 @@ score_touched(const PmNeighbours *neighbours, PmNeighbourLane *lane, int32_t row
 {
 	int32_t		least = neighbours->options.min_overlap;
 	bool		jaccard = neighbours->options.metric == PM_NEIGHBOUR_JACCARD;
+	bool		adjusted = neighbours->options.metric == PM_NEIGHBOUR_ADJUSTED_COSINE;
 	double		squares = neighbours->squares[row];
 	double		inverse = neighbours->inverse[row];
 	double		unit = neighbours->unit * inverse;
@@ -222,7 +232,11 @@ score_touched(const PmNeighbours *neighbours, PmNeighbourLane *lane, int32_t row
 		if (lane->moments != NULL)
 			score = (float) correlation(&lane->moments[other]);
 		else if (lane->sums != NULL)
-			score = (float) (lane->sums[other].xy * inverse * neighbours->inverse[other]);
+		{
+			double		cosine = lane->sums[other].xy * inverse * neighbours->inverse[other];
+
+			score = (float) (adjusted ? without_noise(cosine) : cosine);
+		}
 		else if (jaccard)
 			score = (float) common / (float) (squares + neighbours->squares[other] - (double) common);
 		else
