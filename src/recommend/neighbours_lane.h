@@ -46,6 +46,7 @@ typedef struct PmNeighbourLane
 	PmCommonSums *sums;
 	PmCommonMoments *moments;
 	int32_t    *touched;		/* one more than there are rows */
+	int32_t    *kept;			/* those of them that may be among the best */
 	float	   *scores;			/* of those touched */
 	uint32_t   *buckets;		/* how many of them have a score in each */
 	int32_t		key_count;		/* room for the keys of so many */

@@ -13,7 +13,7 @@
 #include <string.h>
 
 /* So many are sorted by insertion. */
-#define RUN 8
+#define RUN 4
 
 /* ---- similarities ------------------------------------------------------ */
 
@@ -97,18 +97,6 @@ neighbour_between(const PmNeighbours *neighbours, const PmNeighbourLane *lane, i
 										shrink(neighbours, common)), other, common};
 
 	return one;
-}
-
-/* Leave a place as it was. */
-static inline void
-clear_place(PmNeighbourLane *lane, int32_t other)
-{
-	if (lane->counts != NULL)
-		lane->counts[other] = 0;
-	else if (lane->sums != NULL)
-		memset(&lane->sums[other], 0, sizeof(PmCommonSums));
-	else
-		memset(&lane->moments[other], 0, sizeof(PmCommonMoments));
 }
 
 /* ---- sorting ------------------------------------------------------------ */
@@ -208,6 +196,24 @@ sort_keys(PmNeighbourKey *keys, PmNeighbourKey *spare, int32_t count)
 
 /* ---- the best of those touched ------------------------------------------ */
 
+/* The scores of cosines by counting, which is what most ask for. */
+static void
+score_counts(const PmNeighbours *neighbours, PmNeighbourLane *lane, int32_t row, int32_t touched)
+{
+	const double *inverse = neighbours->inverse;
+	const int32_t *counts = lane->counts;
+	double		unit = neighbours->unit * inverse[row];
+	int32_t		least = neighbours->options.min_overlap;
+
+	for (int32_t i = 0; i < touched; i++)
+	{
+		int32_t		other = lane->touched[i];
+		float		score = (float) (counts[other] * unit * inverse[other]);
+
+		lane->scores[i] = ((other == row) | (counts[other] < least)) ? -INFINITY : score;
+	}
+}
+
 /*
  * A score for each of them: the similarity but for the last bits; -INFINITY
  * for what is no neighbour.
@@ -302,7 +308,7 @@ find_limit(PmNeighbourLane *lane, int32_t touched, int32_t k)
 	return lowest_of(bucket);
 }
 
-/* Of those touched keep what reaches the limit, and clear the others' places. */
+/* List those that reach the limit; what few of many do is no branch. */
 static int32_t
 keep_best(PmNeighbourLane *lane, int32_t touched, float limit)
 {
@@ -310,14 +316,25 @@ keep_best(PmNeighbourLane *lane, int32_t touched, float limit)
 
 	for (int32_t i = 0; i < touched; i++)
 	{
-		int32_t		other = lane->touched[i];
-
-		if (lane->scores[i] >= limit)
-			lane->touched[kept++] = other;
-		else
-			clear_place(lane, other);
+		lane->kept[kept] = lane->touched[i];
+		kept += lane->scores[i] >= limit;
 	}
 	return kept;
+}
+
+/* Leave the places as they were. */
+static void
+clear_places(PmNeighbourLane *lane, int32_t touched)
+{
+	if (lane->counts != NULL)
+		for (int32_t i = 0; i < touched; i++)
+			lane->counts[lane->touched[i]] = 0;
+	else if (lane->sums != NULL)
+		for (int32_t i = 0; i < touched; i++)
+			memset(&lane->sums[lane->touched[i]], 0, sizeof(PmCommonSums));
+	else
+		for (int32_t i = 0; i < touched; i++)
+			memset(&lane->moments[lane->touched[i]], 0, sizeof(PmCommonMoments));
 }
 
 int32_t
@@ -328,21 +345,24 @@ pm_neighbour_rank(const PmNeighbours *neighbours, PmNeighbourLane *lane, int32_t
 	float		limit = -FLT_MAX;
 	int32_t		kept;
 
-	score_touched(neighbours, lane, row, touched);
+	if (neighbours->counts && !(neighbours->options.shrinkage > 0) &&
+		neighbours->options.metric == PM_NEIGHBOUR_COSINE)
+		score_counts(neighbours, lane, row, touched);
+	else
+		score_touched(neighbours, lane, row, touched);
 	if (touched > k)
 		limit = find_limit(lane, touched, k);
 	kept = keep_best(lane, touched, limit);
 	for (int32_t i = 0; i < kept; i++)
 	{
-		int32_t		other = lane->touched[i];
-		PmNeighbour one = neighbour_between(neighbours, lane, row, other);
+		PmNeighbour one = neighbour_between(neighbours, lane, row, lane->kept[i]);
 
-		clear_place(lane, other);
 		if (kept <= lane->key_count)
 			lane->keys[i] = key_of(&one);
 		else
 			pm_neighbour_offer(&heap, one);
 	}
+	clear_places(lane, touched);
 	if (kept > lane->key_count)
 	{
 		pm_neighbour_order(&heap);

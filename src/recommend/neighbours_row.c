@@ -118,6 +118,7 @@ pm_neighbour_lane_make(PmContext *ctx, const PmNeighbours *neighbours, int32_t k
 	memset(lane, 0, sizeof(*lane));
 	lane->key_count = (int32_t) (keys < rows ? keys : rows);
 	PM_TRY(pm_alloc(ctx, what, rows + 1, sizeof(int32_t), &lane->touched));
+	PM_TRY(pm_alloc(ctx, what, rows + 1, sizeof(int32_t), &lane->kept));
 	PM_TRY(pm_alloc(ctx, what, rows + 1, sizeof(float), &lane->scores));
 	PM_TRY(pm_alloc_zero(ctx, what, PM_SCORE_BUCKETS, sizeof(uint32_t), &lane->buckets));
 	PM_TRY(pm_alloc(ctx, what, lane->key_count, sizeof(PmNeighbourKey), &lane->keys));
@@ -133,6 +134,7 @@ void
 pm_neighbour_lane_release(PmContext *ctx, PmNeighbourLane *lane)
 {
 	pm_release(ctx, lane->touched);
+	pm_release(ctx, lane->kept);
 	pm_release(ctx, lane->scores);
 	pm_release(ctx, lane->buckets);
 	pm_release(ctx, lane->keys);
