@@ -38,7 +38,7 @@ PG_CONFIG ?= pg_config
 OPTFLAGS ?=
 NVCC ?= $(shell command -v nvcc 2>/dev/null)
 
-CAPABILITIES = segment ctr metrics
+CAPABILITIES = segment ctr metrics recommend
 MODULE_big = precmkt
 OBJS = $(patsubst %.c,%.o,src/precmkt.c $(wildcard src/numeric/*.c src/host/*.c src/data/*.c \
 	src/model/*.c $(CAPABILITIES:%=src/%/*.c)) src/device/device.c)

@@ -60,6 +60,21 @@ extern void pm_source_scan(const PmSource *source, const int *columns,
 						   PmRowCallback callback, void *argument);
 
 /*
+ * The same for the rows where a column, `filter`, is one of an array's
+ * elements; the planner chooses whether an index serves.
+ */
+extern void pm_source_scan_some(const PmSource *source, const int *columns,
+								int column_count, int filter,
+								ArrayType *array, Oid array_type,
+								PmRowCallback callback, void *argument);
+
+/*
+ * Is there an index to find rows by the column's bytes?  A collation in which
+ * different bytes are equal does not count.
+ */
+extern bool pm_source_indexed(const PmSource *source, int field);
+
+/*
  * Fields of records of one type after the other: remembers where each wanted
  * name stands in the last row type seen.
  */

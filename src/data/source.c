@@ -4,18 +4,23 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/relation.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_index.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "executor/tuptable.h"
 #include "lib/stringinfo.h"
+#include "nodes/params.h"
 #include "tcop/dest.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/relcache.h"
+#include "utils/syscache.h"
 
 #include "pm_source.h"
 
@@ -215,7 +220,7 @@ receiver_done(DestReceiver *self)
  */
 static char *
 write_query(const PmSource *source, const int *columns, int column_count,
-			int64 limit, int *places)
+			int64 limit, const char *filter, int *places)
 {
 	StringInfoData query;
 	int		   *order = palloc(Max(1, column_count) * sizeof(int));
@@ -239,15 +244,32 @@ write_query(const PmSource *source, const int *columns, int column_count,
 						 quote_identifier(field->name));
 	}
 	appendStringInfo(&query, " FROM %s", source->name);
+	if (filter != NULL)
+		appendStringInfo(&query, " WHERE %s OPERATOR(pg_catalog.=) ANY ($1)",
+						 quote_identifier(filter));
 	if (limit > 0)
 		appendStringInfo(&query, " LIMIT " INT64_FORMAT, limit);
 	pfree(order);
 	return query.data;
 }
 
-void
-pm_source_scan(const PmSource *source, const int *columns, int column_count,
-			   int64 limit, PmRowCallback callback, void *argument)
+/* The query's only parameter, which the planner may look at. */
+static ParamListInfo
+make_parameter(ArrayType *array, Oid type)
+{
+	ParamListInfo list = makeParamList(1);
+
+	list->params[0].value = PointerGetDatum(array);
+	list->params[0].isnull = false;
+	list->params[0].pflags = PARAM_FLAG_CONST;
+	list->params[0].ptype = type;
+	return list;
+}
+
+/* Read the rows, or those where column `filter` is one of the array's. */
+static void
+scan(const PmSource *source, const int *columns, int column_count, int64 limit,
+	 const char *filter, ParamListInfo parameters, PmRowCallback callback, void *argument)
 {
 	RowReceiver receiver = {0};
 	SPIExecuteOptions options = {0};
@@ -267,13 +289,14 @@ pm_source_scan(const PmSource *source, const int *columns, int column_count,
 	receiver.places = palloc(room * sizeof(int));
 	receiver.values = palloc(room * sizeof(Datum));
 	receiver.nulls = palloc(room * sizeof(bool));
-	query = write_query(source, columns, column_count, limit, receiver.places);
+	query = write_query(source, columns, column_count, limit, filter, receiver.places);
 	receiver.row_memory = AllocSetContextCreate(CurrentMemoryContext,
 												"precmkt row",
 												ALLOCSET_SMALL_SIZES);
 
 	options.read_only = true;
 	options.dest = &receiver.receiver;
+	options.params = parameters;
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
@@ -287,4 +310,56 @@ pm_source_scan(const PmSource *source, const int *columns, int column_count,
 	pfree(receiver.places);
 	pfree(receiver.values);
 	pfree(receiver.nulls);
+}
+
+void
+pm_source_scan(const PmSource *source, const int *columns, int column_count,
+			   int64 limit, PmRowCallback callback, void *argument)
+{
+	scan(source, columns, column_count, limit, NULL, NULL, callback, argument);
+}
+
+void
+pm_source_scan_some(const PmSource *source, const int *columns, int column_count, int filter,
+					ArrayType *array, Oid array_type, PmRowCallback callback, void *argument)
+{
+	scan(source, columns, column_count, 0, source->fields[filter].name,
+		 make_parameter(array, array_type), callback, argument);
+}
+
+/* Is the first column of some index of the relation this one? */
+static bool
+leads_index(Relation relation, AttrNumber number)
+{
+	List	   *indexes = RelationGetIndexList(relation);
+	bool		found = false;
+	ListCell   *cell;
+
+	foreach(cell, indexes)
+	{
+		HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(lfirst_oid(cell)));
+		Form_pg_index index;
+
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		index = (Form_pg_index) GETSTRUCT(tuple);
+		found = found || (index->indisvalid && index->indkey.values[0] == number &&
+						  heap_attisnull(tuple, Anum_pg_index_indpred, NULL));
+		ReleaseSysCache(tuple);
+	}
+	list_free(indexes);
+	return found;
+}
+
+bool
+pm_source_indexed(const PmSource *source, int field)
+{
+	Relation	relation = relation_open(source->relation, AccessShareLock);
+	AttrNumber	number = source->fields[field].number;
+	Oid			collation = TupleDescAttr(RelationGetDescr(relation), number - 1)->attcollation;
+	bool		found = relation->rd_rel->relhasindex && leads_index(relation, number) &&
+		(!OidIsValid(collation) || get_collation_isdeterministic(collation));
+
+	relation_close(relation, NoLock);
+	return found;
 }
