@@ -19,6 +19,9 @@
 #define SLAB 4096
 #define PANEL 1024
 
+/* Scores that are compared with the limit at a time. */
+#define GROUP 64
+
 /* Users of a task. */
 #define USERS 64
 
@@ -79,10 +82,10 @@ pack_items(int64_t index, int lane, void *argument)
 	const Search *search = argument;
 	const PmAls *als = search->als;
 	int			factors = als->options.factors;
-	int			first = (int) index * ALS_TILE;
+	int			first = (int) index * GROUP;
 
 	(void) lane;
-	for (int i = first; i < first + ALS_TILE; i++)
+	for (int i = first; i < first + GROUP; i++)
 	{
 		const float *y = als->item_factors + (int64_t) (search->first_item + i) * factors;
 		bool		there = i < search->slab_items;
@@ -145,18 +148,30 @@ exclude(const Search *search, int64_t user, int32_t first, int32_t count,
 	}
 }
 
-/* Is one of 16 scores above the limit? */
+typedef float Scores __attribute__((vector_size(64)));
+typedef int32_t Flags __attribute__((vector_size(64)));
+typedef int64_t Wider __attribute__((vector_size(64)));
+
+/* Is one of a group's scores above the limit? */
 PM_INLINE bool
 any_above(const float *scores, float limit)
 {
-	int			above = 0;
+	Flags		above = {0};
+	Wider		flags;
 
-	for (int i = 0; i < 16; i++)
-		above |= scores[i] > limit;
-	return above != 0;
+	for (int i = 0; i < GROUP; i += 16)
+	{
+		Scores		some;
+
+		memcpy(&some, scores + i, sizeof(some));
+		above |= some > limit;
+	}
+	flags = (Wider) above;
+	return (((flags[0] | flags[1]) | (flags[2] | flags[3])) |
+			((flags[4] | flags[5]) | (flags[6] | flags[7]))) != 0;
 }
 
-/* Groups of 16 scores with one above the limit; their number goes to *count. */
+/* Groups of scores with one above the limit; their number goes to *count. */
 PM_INLINE void
 find_groups_body(const float *scores, int groups, float limit, int *found,
 				 int *count)
@@ -166,7 +181,7 @@ find_groups_body(const float *scores, int groups, float limit, int *found,
 	for (int g = 0; g < groups; g++)
 	{
 		found[number] = g;
-		number += any_above(scores + g * 16, limit);
+		number += any_above(scores + g * GROUP, limit);
 	}
 	*count = number;
 }
@@ -182,12 +197,12 @@ keep_best(const Search *search, int64_t user, int32_t first, int count,
 {
 	float	   *best = search->best + user * search->k;
 	int32_t    *items = search->items + user * search->k;
-	int			groups[PANEL / 16];
+	int			groups[PANEL / GROUP];
 	int			found;
 
-	find_groups(scores, count / 16, best[0], groups, &found);
+	find_groups(scores, count / GROUP, best[0], groups, &found);
 	for (int g = 0; g < found; g++)
-		for (int i = groups[g] * 16; i < groups[g] * 16 + 16; i++)
+		for (int i = groups[g] * GROUP; i < (groups[g] + 1) * GROUP; i++)
 			if (scores[i] > best[0])
 				sift(best, items, search->k, 0, scores[i], first + i);
 }
@@ -207,7 +222,7 @@ search_block(int64_t index, int lane, void *argument)
 	for (int at = 0; at < search->slab_items; at += PANEL)
 	{
 		int			items = search->slab_items - at < PANEL ? search->slab_items - at : PANEL;
-		int			padded = als_padded(items);
+		int			padded = (items + GROUP - 1) / GROUP * GROUP;
 
 		for (int u = 0; u < count; u += ALS_TILE_ROWS)
 		{
@@ -226,17 +241,39 @@ search_block(int64_t index, int lane, void *argument)
 	}
 }
 
+/* The end of a block of users. */
+static inline int64_t
+end_of(const Search *search, int64_t index)
+{
+	int64_t		end = (index + 1) * USERS;
+
+	return end < search->query->count ? end : search->query->count;
+}
+
+/* Heaps of nothing. */
+static void
+clear_block(int64_t index, int lane, void *argument)
+{
+	const Search *search = argument;
+	int64_t		end = end_of(search, index) * search->k;
+
+	(void) lane;
+	for (int64_t i = index * USERS * search->k; i < end; i++)
+	{
+		search->best[i] = -INFINITY;
+		search->items[i] = INT32_MAX;
+	}
+}
+
 /* A block's heaps become lists, the best first. */
 static void
 sort_block(int64_t index, int lane, void *argument)
 {
 	const Search *search = argument;
 	const PmAls *als = search->als;
-	int64_t		end = (index + 1) * USERS;
+	int64_t		end = end_of(search, index);
 
 	(void) lane;
-	if (end > search->query->count)
-		end = search->query->count;
 	for (int64_t user = index * USERS; user < end; user++)
 	{
 		float	   *best = search->best + user * search->k;
@@ -275,11 +312,8 @@ search_slabs(PmContext *ctx, Search *search, int lanes)
 					&search->users));
 	PM_TRY(pm_alloc(ctx, "scores", (size_t) lanes * ALS_TILE_ROWS * PANEL, sizeof(float),
 					&search->scores));
-	for (int64_t i = 0; i < search->query->count * search->k; i++)
-	{
-		search->best[i] = -INFINITY;
-		search->items[i] = INT32_MAX;
-	}
+	PM_TRY(pm_parallel(ctx, "the search for the best items", blocks, USERS * 2.0 * search->k,
+					   clear_block, search));
 	for (; search->first_item < search->als->items; search->first_item += search->slab_items)
 	{
 		int32_t		left = search->als->items - search->first_item;
@@ -289,8 +323,8 @@ search_slabs(PmContext *ctx, Search *search, int lanes)
 		work = (double) USERS * search->slab_items *
 			(SCORE_TIME + MULTIPLY_TIME * search->depth);
 		PM_TRY(pm_parallel(ctx, "the search for the best items",
-						   (search->slab_items + ALS_TILE - 1) / ALS_TILE,
-						   2.0 * ALS_TILE * search->depth, pack_items, search));
+						   (search->slab_items + GROUP - 1) / GROUP,
+						   2.0 * GROUP * search->depth, pack_items, search));
 		PM_TRY(pm_parallel(ctx, "the search for the best items", blocks, work, search_block,
 						   search));
 	}
