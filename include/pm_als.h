@@ -118,12 +118,13 @@ extern PmStatus pm_als_fit(PmContext *ctx, const PmCsr *by_user,
 extern void pm_als_release(PmContext *ctx, PmAls *als);
 extern void pm_als_log_release(PmContext *ctx, PmAlsLog *log);
 
-/* The gramian of a model that was loaded without; allocates where NULL. */
+/* The gramian of a model that was loaded without; fold-in needs it. */
 extern PmStatus pm_als_prepare(PmContext *ctx, PmAls *als);
 
 /* The objective, exactly. */
 extern PmStatus pm_als_loss(PmContext *ctx, const PmCsr *by_user,
-							const PmAls *als, double *loss);
+							const PmCsr *by_item, const PmAls *als,
+							double *loss);
 
 /*
  * The vector of a user that took these items, any order: what half an

@@ -5,10 +5,15 @@
  */
 #include "als.h"
 
+#include "pm_parallel.h"
 #include "pm_rng.h"
 
 #include <math.h>
 #include <string.h>
+
+/* Items that one task starts, and nanoseconds of a random number. */
+#define STARTED 256
+#define RANDOM_TIME 3.0
 
 const PmAlsOptions pm_als_default_options = {
 	.feedback = PM_ALS_IMPLICIT,
@@ -99,14 +104,18 @@ pm_als_check_options(PmContext *ctx, const PmAlsOptions *options)
  * on the seed, the item and the factor alone.
  */
 static void
-start_items(const PmAlsOptions *options, int32_t items, float *vectors)
+start_items(int64_t index, int lane, void *argument)
 {
-	double		scale = options->init_scale * sqrt(3.0 / options->factors);
+	const PmAls *als = argument;
+	int64_t		first = index * STARTED;
+	int64_t		end = als->items - first < STARTED ? als->items : first + STARTED;
+	double		scale = als->options.init_scale * sqrt(3.0 / als->options.factors);
 	PmRng		rng;
 
-	pm_rng_seed(&rng, options->seed, 0);
-	for (int64_t i = 0; i < (int64_t) items * options->factors; i++)
-		vectors[i] = (float) (scale * (2 * pm_rng_uniform(&rng) - 1));
+	(void) lane;
+	pm_rng_seed(&rng, als->options.seed, (uint64_t) index);
+	for (int64_t i = first * als->options.factors; i < end * als->options.factors; i++)
+		als->item_factors[i] = (float) (scale * (2 * pm_rng_uniform(&rng) - 1));
 }
 
 /* Arrays of a model whose options and sizes are set; users start at 0. */
@@ -158,7 +167,7 @@ train(PmContext *ctx, const PmCsr *by_user, const PmCsr *by_item,
 		PM_TRY(iterate(ctx, by_user, by_item, als));
 		if (als->options.loss || als->options.tolerance > 0)
 		{
-			PM_TRY(pm_als_loss(ctx, by_user, als, &loss));
+			PM_TRY(pm_als_loss(ctx, by_user, by_item, als, &loss));
 			if (log->loss != NULL)
 				log->loss[log->iterations] = loss;
 			log->converged = before - loss < als->options.tolerance * before &&
@@ -185,7 +194,8 @@ fit(PmContext *ctx, const PmCsr *by_user, const PmCsr *by_item,
 		PM_TRY(pm_alloc(ctx, "the log", (size_t) als->options.iterations, sizeof(double),
 						&log->loss));
 	PM_TRY(allocate(ctx, als));
-	start_items(&als->options, als->items, als->item_factors);
+	PM_TRY(pm_parallel(ctx, "alternating least squares", ((int64_t) als->items + STARTED - 1) / STARTED,
+					   RANDOM_TIME * STARTED * als->options.factors, start_items, als));
 	return train(ctx, by_user, by_item, watch, log, als);
 }
 

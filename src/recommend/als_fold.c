@@ -59,6 +59,8 @@ pad_gramian(PmContext *ctx, const PmAls *als, const AlsSide *side, float **grami
 
 	if (!(side->terms.unseen > 0))
 		return PM_OK;
+	if (als->gramian == NULL)
+		return pm_fail(ctx, PM_INVALID, "the model is not prepared for users it does not hold");
 	PM_TRY(pm_alloc_zero(ctx, "normal equations", padded * padded, sizeof(float), gramian));
 	for (int i = 0; i < factors; i++)
 		for (int j = 0; j < factors; j++)

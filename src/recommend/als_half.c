@@ -71,17 +71,40 @@ work_of(const AlsSide *side, PmAlsSolver solver, int64_t elements)
 	}
 }
 
+/*
+ * Is that more than one thread's work?  What does not depend on the elements
+ * all threads could not share either.
+ */
+static bool
+is_long(const AlsSide *side, PmAlsSolver solver, int64_t elements)
+{
+	return work_of(side, solver, elements) - work_of(side, solver, 1) > LONG_WORK;
+}
+
 bool
 pm_als_is_long(const AlsSide *side, int64_t count)
 {
-	return work_of(side, PM_ALS_CHOLESKY, count) > LONG_WORK;
+	return is_long(side, PM_ALS_CHOLESKY, count);
 }
 
+static int64_t
+elements_of(const Half *half, int32_t row)
+{
+	return half->matrix->offsets[row + 1] - half->matrix->offsets[row];
+}
+
+static bool
+row_is_long(const Half *half, int32_t row)
+{
+	return is_long(half->side, half->solver, elements_of(half, row));
+}
+
+/* One thread's work: none where it is all threads'. */
 static double
 row_work(const Half *half, int32_t row)
 {
-	return work_of(half->side, half->solver,
-				   half->matrix->offsets[row + 1] - half->matrix->offsets[row]);
+	return row_is_long(half, row) ? 0 :
+		work_of(half->side, half->solver, elements_of(half, row));
 }
 
 static AlsRow
@@ -138,7 +161,7 @@ solve_piece(int64_t index, int lane_index, void *argument)
 	{
 		AlsRow		row = row_of(half, i);
 
-		if (row_work(half, i) > LONG_WORK)
+		if (row_is_long(half, i))
 			continue;
 		load_row(half, i, x);
 		if (row.count == 0)
@@ -167,8 +190,6 @@ cut(const Half *half, int32_t *pieces)
 	{
 		double		more = row_work(half, i);
 
-		if (more > LONG_WORK)
-			more = 0;
 		if (work + more > PIECE_WORK || i == 0)
 		{
 			if (pieces != NULL)
@@ -189,11 +210,7 @@ piece_work(const Half *half, int64_t piece)
 	double		work = 0;
 
 	for (int32_t i = half->pieces[piece]; i < half->pieces[piece + 1]; i++)
-	{
-		double		more = row_work(half, i);
-
-		work += more > LONG_WORK ? 0 : more;
-	}
+		work += row_work(half, i);
 	return work;
 }
 
@@ -222,7 +239,7 @@ solve_long_rows(PmContext *ctx, Half *half)
 	{
 		AlsRow		row;
 
-		if (row_work(half, i) <= LONG_WORK)
+		if (!row_is_long(half, i))
 			continue;
 		row = row_of(half, i);
 		PM_TRY(pm_als_solve_long(ctx, half->side, &row, &half->lanes[0],

@@ -17,13 +17,15 @@
 #define ROWS 64
 
 #define ELEMENT_TIME 30.0
-#define NUMBER_TIME 0.2
+#define NUMBER_TIME 0.3
 
 typedef struct Loss
 {
 	const PmAls *als;
 	const PmCsr *by_user;
-	AlsTerms	terms;
+	const PmCsr *by_item;
+	AlsSide		users;			/* what items are solved against */
+	AlsSide		items;
 	double	   *sums;			/* by task */
 } Loss;
 
@@ -82,14 +84,36 @@ element_loss(const Loss *loss, int32_t user, int32_t item, float value)
 	}
 }
 
+/* What the vectors of rows [first, end) of one side cost. */
+static double
+penalty(const AlsSide *side, const PmCsr *matrix, int64_t first, int64_t end,
+		const float *vectors, const float *biases)
+{
+	double		sum = 0;
+
+	for (int64_t row = first; row < end; row++)
+	{
+		const float *x = vectors + row * side->factors;
+		double		square;
+
+		dot(side->factors, x, x, &square);
+		if (biases != NULL)
+			square += (double) biases[row] * biases[row];
+		sum += square * pm_als_lambda(side, matrix->offsets[row + 1] - matrix->offsets[row]);
+	}
+	return sum;
+}
+
+/* Users and what they have seen. */
 static void
-sum_rows(int64_t index, int lane, void *argument)
+sum_users(int64_t index, int lane, void *argument)
 {
 	const Loss *loss = argument;
 	const PmCsr *matrix = loss->by_user;
 	int64_t		first = index * ROWS;
 	int64_t		end = matrix->rows - first < ROWS ? matrix->rows : first + ROWS;
-	double		sum = 0;
+	double		sum = penalty(&loss->items, matrix, first, end, loss->als->user_factors,
+							  loss->als->user_bias);
 
 	(void) lane;
 	for (int64_t row = first; row < end; row++)
@@ -98,24 +122,31 @@ sum_rows(int64_t index, int lane, void *argument)
 	loss->sums[index] = sum;
 }
 
-/* What the vectors of one side cost. */
-static double
-penalty(const AlsSide *side, int32_t rows, const int64_t *counts,
-		const int64_t *offsets, const float *vectors, const float *biases)
+/* Items. */
+static void
+sum_items(int64_t index, int lane, void *argument)
 {
-	double		sum = 0;
+	const Loss *loss = argument;
+	int64_t		first = index * ROWS;
+	int64_t		end = loss->als->items - first < ROWS ? loss->als->items : first + ROWS;
 
-	for (int32_t row = 0; row < rows; row++)
-	{
-		const float *x = vectors + (int64_t) row * side->factors;
-		double		square = biases == NULL ? 0 : (double) biases[row] * biases[row];
+	(void) lane;
+	loss->sums[index] = penalty(&loss->users, loss->by_item, first, end,
+								loss->als->item_factors, loss->als->item_bias);
+}
 
-		for (int j = 0; j < side->factors; j++)
-			square += (double) x[j] * x[j];
-		sum += square * pm_als_lambda(side, counts != NULL ? counts[row] :
-									  offsets[row + 1] - offsets[row]);
-	}
-	return sum;
+/* One of the two, in tasks; adds to *total. */
+static PmStatus
+sum_tasks(PmContext *ctx, Loss *loss, int32_t rows, double work, PmTask task,
+		  double *total)
+{
+	int64_t		tasks = ((int64_t) rows + ROWS - 1) / ROWS;
+
+	PM_TRY(pm_parallel(ctx, "alternating least squares", tasks, work / (double) (tasks + 1) + ROWS,
+					   task, loss));
+	for (int64_t i = 0; i < tasks; i++)
+		*total += loss->sums[i];
+	return PM_OK;
 }
 
 /* unseen * the sum over all pairs of s^2 */
@@ -138,67 +169,44 @@ all_pairs(PmContext *ctx, const AlsSide *users, const AlsSide *items,
 	return PM_OK;
 }
 
-/* How often each item is seen. */
-static PmStatus
-count_items(PmContext *ctx, const PmCsr *by_user, int64_t **counts)
-{
-	PM_TRY(pm_alloc_zero(ctx, "counts of items", (size_t) by_user->columns, sizeof(int64_t),
-						 counts));
-	for (int64_t i = 0; i < pm_csr_count(by_user); i++)
-		(*counts)[by_user->indices[i]]++;
-	return PM_OK;
-}
-
 /* The sum of it all, with arrays that the caller gives back. */
 static PmStatus
-sum_loss(PmContext *ctx, Loss *state, double **sums, int64_t **counts,
-		 double *loss)
+sum_loss(PmContext *ctx, Loss *state, double **sums, double *loss)
 {
 	const PmAls *als = state->als;
-	int64_t		tasks = ((int64_t) als->users + ROWS - 1) / ROWS;
-	double		count = (double) pm_csr_count(state->by_user);
-	AlsSide		users;
-	AlsSide		items;
-	size_t		padded;
+	size_t		padded = (size_t) state->users.padded;
+	int64_t		most = als->users > als->items ? als->users : als->items;
+	double		numbers = NUMBER_TIME * als->options.factors;
+	double		elements = (double) pm_csr_count(state->by_user);
 
-	pm_als_side_init(&users, &als->options, als->mean, als->users, als->user_factors,
-					 als->user_bias);
-	pm_als_side_init(&items, &als->options, als->mean, als->items, als->item_factors,
-					 als->item_bias);
-	padded = (size_t) users.padded;
-	PM_TRY(pm_alloc(ctx, "sums of the objective", (size_t) tasks, sizeof(double), &state->sums));
-	PM_TRY(pm_parallel(ctx, "alternating least squares", tasks,
-					   count / (double) (tasks + 1) * (ELEMENT_TIME + NUMBER_TIME * users.factors),
-					   sum_rows, state));
-	*loss = 0;
-	for (int64_t i = 0; i < tasks; i++)
-		*loss += state->sums[i];
-	if (users.terms.unseen > 0)
-	{
-		PM_TRY(pm_alloc(ctx, "sums of products", 2 * (padded * padded + padded), sizeof(double),
-						sums));
-		PM_TRY(all_pairs(ctx, &users, &items, *sums, loss));
-	}
-	PM_TRY(count_items(ctx, state->by_user, counts));
-	/* a user's penalty depends on the number of items */
-	*loss += penalty(&items, als->users, NULL, state->by_user->offsets, als->user_factors,
-					 als->user_bias);
-	*loss += penalty(&users, als->items, *counts, NULL, als->item_factors, als->item_bias);
-	return PM_OK;
+	PM_TRY(pm_alloc(ctx, "sums of the objective", (size_t) (most + ROWS - 1) / ROWS,
+					sizeof(double), &state->sums));
+	PM_TRY(sum_tasks(ctx, state, als->users,
+					 elements * (ELEMENT_TIME + numbers) + als->users * numbers, sum_users, loss));
+	PM_TRY(sum_tasks(ctx, state, als->items, als->items * numbers, sum_items, loss));
+	if (!(state->users.terms.unseen > 0))
+		return PM_OK;
+	PM_TRY(pm_alloc(ctx, "sums of products", 2 * (padded * padded + padded), sizeof(double),
+					sums));
+	return all_pairs(ctx, &state->users, &state->items, *sums, loss);
 }
 
 PmStatus
-pm_als_loss(PmContext *ctx, const PmCsr *by_user, const PmAls *als,
-			double *loss)
+pm_als_loss(PmContext *ctx, const PmCsr *by_user, const PmCsr *by_item,
+			const PmAls *als, double *loss)
 {
-	Loss		state = {.als = als,.by_user = by_user};
+	Loss		state = {.als = als,.by_user = by_user,.by_item = by_item};
 	double	   *sums = NULL;
-	int64_t    *counts = NULL;
-	PmStatus	status = sum_loss(ctx, &state, &sums, &counts, loss);
+	PmStatus	status;
 
+	pm_als_side_init(&state.users, &als->options, als->mean, als->users, als->user_factors,
+					 als->user_bias);
+	pm_als_side_init(&state.items, &als->options, als->mean, als->items, als->item_factors,
+					 als->item_bias);
+	*loss = 0;
+	status = sum_loss(ctx, &state, &sums, loss);
 	pm_release(ctx, state.sums);
 	pm_release(ctx, sums);
-	pm_release(ctx, counts);
 	if (status == PM_OK && !isfinite(*loss))
 		return pm_fail(ctx, PM_INVALID, "the objective is not finite: raise the regularization or scale the weights down");
 	return status;

@@ -80,13 +80,14 @@ bad_values(void)
 	AlsCase    *rows = als_case_random(20, 10, 0.5, false, false, 1);
 	AlsCase    *none = als_case_random(20, 10, 0, false, false, 1);
 	AlsCase    *other = als_case_random(20, 10, 0.5, false, false, 2);
+	AlsCase		mixed = *rows;
 	PmAlsOptions options = als_options(PM_ALS_IMPLICIT, 4);
 	int64_t		at = rows->by_user.offsets[7];
 	char		message[100];
 
 	refused(none, &options, "there is no interaction to learn from");
-	other->by_user = rows->by_user;
-	refused(other, &options, "the matrix and its transpose do not fit");
+	mixed.by_item = other->by_item;
+	refused(&mixed, &options, "the matrix and its transpose do not fit");
 	rows->by_user.values[at] = -1;
 	snprintf(message, sizeof(message), "user 7 and item %d have the value -1, which is not a number from 0 on",
 			 (int) rows->by_user.indices[at]);
@@ -102,7 +103,6 @@ bad_values(void)
 		rows->by_user.values[i] = 3e38f;
 	refused(rows, &options,
 			"the factors are not finite: raise the regularization or scale the weights down");
-	other->by_user = (PmCsr) {0};
 	als_case_free(rows);
 	als_case_free(none);
 	als_case_free(other);
@@ -198,6 +198,13 @@ bad_fold_in(void)
 	values[1] = NAN;
 	CHECK_STATUS(&ctx, pm_als_fold_in(&ctx, &als, 2, items, values, factors, NULL), PM_INVALID);
 	CHECK_TEXT(ctx.message, "item 9 has the value nan, which is not a number from 0 on");
+	values[1] = 1;
+	pm_release(&ctx, als.gramian);
+	als.gramian = NULL;
+	CHECK_STATUS(&ctx, pm_als_fold_in(&ctx, &als, 2, items, values, factors, NULL), PM_INVALID);
+	CHECK_TEXT(ctx.message, "the model is not prepared for users it does not hold");
+	CHECK_STATUS(&ctx, pm_als_prepare(&ctx, &als), PM_OK);
+	CHECK_STATUS(&ctx, pm_als_fold_in(&ctx, &als, 2, items, values, factors, NULL), PM_OK);
 	CHECK_STATUS(&ctx, pm_als_fold_in(&ctx, &als, 0, NULL, NULL, factors, &bias), PM_OK);
 	CHECK(bias == 0 && factors[0] == 0 && factors[3] == 0);
 	pm_als_release(&ctx, &als);
@@ -252,7 +259,70 @@ watched(void)
 	als_case_free(rows);
 }
 
-/* Stop at every check in turn, then at every allocation. */
+/* An allocator whose allocation number `left` fails. */
+static void *
+failing_allocate(void *source, size_t bytes)
+{
+	long	   *left = source;
+
+	return (*left)-- == 0 ? NULL : malloc(bytes);
+}
+
+static void *
+failing_resize(void *source, void *block, size_t bytes)
+{
+	(void) source;
+	return realloc(block, bytes);
+}
+
+static void
+failing_release(void *source, void *block)
+{
+	(void) source;
+	free(block);
+}
+
+/* Each allocation of a fit, a fold-in and its objective is refused in turn. */
+static void
+no_memory(void)
+{
+	AlsCase    *rows = als_case_random(30, 20, 0.3, false, false, 1);
+	PmAlsOptions options = als_options(PM_ALS_IMPLICIT, 20);
+	PmStatus	status = PM_NO_MEMORY;
+	int			failures = 0;
+
+	options.iterations = 1;
+	for (long at = 1; status != PM_OK && at < 1000; at++)
+	{
+		long		left = at;
+		PmAllocator allocator = {failing_allocate, failing_resize, failing_release, &left};
+		float		factors[20];
+		PmContext	ctx;
+		PmAls		als;
+
+		fault_context(&ctx, device, 0, 2, NULL);
+		pm_arena_destroy(ctx.arena);
+		ctx.arena = pm_arena_create(&allocator, 0);
+		if (ctx.arena == NULL)
+			continue;
+		status = pm_als_fit(&ctx, &rows->by_user, &rows->by_item, &options, NULL, NULL, &als);
+		if (status == PM_OK)
+		{
+			status = pm_als_fold_in(&ctx, &als, 5, rows->by_user.indices, rows->by_user.values,
+									factors, NULL);
+			pm_als_release(&ctx, &als);
+		}
+		CHECK(status == PM_NO_MEMORY || status == PM_OK);
+		CHECK_INT(pm_arena_used(ctx.arena), 0);
+		failures += status != PM_OK;
+		pm_arena_destroy(ctx.arena);
+	}
+	CHECK_INT(status, PM_OK);
+	CHECK_CASE(failures > 20, "%d", failures);
+	als_case_free(rows);
+}
+
+/* Stop at every check in turn, then at every size of memory. */
 static void
 cancelled_and_out_of_memory(void)
 {
@@ -304,6 +374,7 @@ main(void)
 		TEST(edges);
 		TEST(bad_fold_in);
 		TEST(watched);
+		TEST(no_memory);
 		TEST(cancelled_and_out_of_memory);
 		device = &devices[i];
 	}
