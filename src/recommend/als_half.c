@@ -15,7 +15,7 @@
 
 /* Nanoseconds: of a piece, between two looks, and of a row summed by all. */
 #define PIECE_WORK 3e5
-#define BATCH_WORK 1e7
+#define BATCH_WORK 2.5e7
 #define LONG_WORK 5e6
 
 /* Nanoseconds of a multiplication packed, and of getting one number of a
