@@ -194,7 +194,8 @@ fit(PmContext *ctx, const PmCsr *by_user, const PmCsr *by_item,
 		PM_TRY(pm_alloc(ctx, "the log", (size_t) als->options.iterations, sizeof(double),
 						&log->loss));
 	PM_TRY(allocate(ctx, als));
-	PM_TRY(pm_parallel(ctx, "alternating least squares", ((int64_t) als->items + STARTED - 1) / STARTED,
+	PM_TRY(pm_parallel(ctx, "alternating least squares",
+					   ((int64_t) als->items + STARTED - 1) / STARTED,
 					   RANDOM_TIME * STARTED * als->options.factors, start_items, als));
 	return train(ctx, by_user, by_item, watch, log, als);
 }

@@ -23,7 +23,12 @@
 #define MULTIPLY_TIME 0.015
 #define GATHER_TIME 0.4
 
-/* Factors up to which exact solutions take about as long as others. */
+/*
+ * Factors up to which exact solutions take about as long as three steps of
+ * conjugate gradients.  Seconds of CPU an iteration, 10 million interactions
+ * of 137,000 users and 20,000 items: 64 factors 1.3 and 1.1, 128 factors 3.6
+ * and 2.0, with objectives within 0.2 % of each other after five.
+ */
 #define EXACT_FACTORS 64
 
 typedef struct Half

@@ -208,6 +208,7 @@ pm_als_loss(PmContext *ctx, const PmCsr *by_user, const PmCsr *by_item,
 	pm_release(ctx, state.sums);
 	pm_release(ctx, sums);
 	if (status == PM_OK && !isfinite(*loss))
-		return pm_fail(ctx, PM_INVALID, "the objective is not finite: raise the regularization or scale the weights down");
+		return pm_fail(ctx, PM_INVALID,
+					   "the objective is not finite: raise the regularization or scale the weights down");
 	return status;
 }

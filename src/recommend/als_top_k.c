@@ -37,7 +37,7 @@ typedef struct Search
 	int32_t		k;
 	int32_t		first_item;		/* of the slab */
 	int32_t		slab_items;
-	float	   *slab;			/* depth * SLAB: items in columns */
+	float	   *slab;			/* strips of 32 items, depth * 32 each */
 	float	   *users;			/* by lane: depth * USERS, users in columns */
 	float	   *scores;			/* by lane: 8 * PANEL */
 	int32_t    *items;			/* count * k: heaps, the worst first */
@@ -75,26 +75,27 @@ sift(float *scores, int32_t *items, int32_t size, int32_t at, float score,
 	items[at] = item;
 }
 
-/* Items of the slab that are packed by one task. */
+/* A strip of the slab's items. */
 static void
 pack_items(int64_t index, int lane, void *argument)
 {
 	const Search *search = argument;
 	const PmAls *als = search->als;
 	int			factors = als->options.factors;
-	int			first = (int) index * GROUP;
+	int			first = (int) index * ALS_TILE;
+	float	   *strip = search->slab + (size_t) first * (size_t) search->depth;
 
 	(void) lane;
-	for (int i = first; i < first + GROUP; i++)
+	for (int i = 0; i < ALS_TILE; i++)
 	{
-		const float *y = als->item_factors + (int64_t) (search->first_item + i) * factors;
-		bool		there = i < search->slab_items;
+		int64_t		item = (int64_t) search->first_item + first + i;
+		bool		there = first + i < search->slab_items;
+		const float *y = als->item_factors + (there ? item * factors : 0);
 
 		for (int j = 0; j < factors; j++)
-			search->slab[(size_t) j * SLAB + i] = there ? y[j] : 0;
+			strip[j * ALS_TILE + i] = there ? y[j] : 0;
 		if (search->depth > factors)
-			search->slab[(size_t) factors * SLAB + i] =
-				there ? als->item_bias[search->first_item + i] : 0;
+			strip[factors * ALS_TILE + i] = there ? als->item_bias[item] : 0;
 	}
 }
 
@@ -226,8 +227,10 @@ search_block(int64_t index, int lane, void *argument)
 
 		for (int u = 0; u < count; u += ALS_TILE_ROWS)
 		{
-			pm_als_multiply(search->depth, ALS_TILE_ROWS, padded, users + u, USERS,
-							search->slab + at, SLAB, scores, PANEL);
+			for (int j = 0; j < padded; j += ALS_TILE)
+				pm_als_multiply(search->depth, ALS_TILE_ROWS, ALS_TILE, users + u, USERS,
+								search->slab + (size_t) (at + j) * (size_t) search->depth,
+								ALS_TILE, scores + j, PANEL);
 			for (int i = 0; i < ALS_TILE_ROWS && u + i < count; i++)
 			{
 				float	   *row = scores + i * PANEL;
@@ -323,8 +326,8 @@ search_slabs(PmContext *ctx, Search *search, int lanes)
 		work = (double) USERS * search->slab_items *
 			(SCORE_TIME + MULTIPLY_TIME * search->depth);
 		PM_TRY(pm_parallel(ctx, "the search for the best items",
-						   (search->slab_items + GROUP - 1) / GROUP,
-						   2.0 * GROUP * search->depth, pack_items, search));
+						   (search->slab_items + GROUP - 1) / GROUP * (GROUP / ALS_TILE),
+						   1.0 * ALS_TILE * search->depth, pack_items, search));
 		PM_TRY(pm_parallel(ctx, "the search for the best items", blocks, work, search_block,
 						   search));
 	}
