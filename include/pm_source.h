@@ -74,6 +74,9 @@ extern void pm_source_scan_some(const PmSource *source, const int *columns,
  */
 extern bool pm_source_indexed(const PmSource *source, int field);
 
+/* How many different values a column has, as of the last ANALYZE; 0: unknown. */
+extern double pm_source_distinct(const PmSource *source, int field);
+
 /*
  * Fields of records of one type after the other: remembers where each wanted
  * name stands in the last row type seen.

@@ -98,12 +98,17 @@ BEGIN
     EXECUTE statement;
     RETURN CASE WHEN (SELECT seq_scan FROM pg_stat_xact_user_tables WHERE relid = 'big'::regclass) > before THEN 'whole table' ELSE 'indexes' END;
 END $$;
-CREATE TABLE big AS SELECT u AS user_id, u % 3000 + i AS item_id FROM generate_series(1, 30000) AS u, generate_series(0, 4) AS i;
+CREATE TABLE big AS SELECT u AS user_id, u % 3000 + i * i AS item_id, (u + i) % 4 + 1 AS w FROM generate_series(1, 30000) AS u, generate_series(0, 4) AS i;
 CREATE INDEX ON big (user_id);
 CREATE INDEX ON big (item_id);
 ANALYZE big;
 SELECT metric, read_by(format('SELECT * FROM pm_similar_users(''big'', 77, metric => %L)', metric)), read_by(format('SELECT * FROM pm_similar_items(''big'', 77, metric => %L)', metric))
 FROM unnest('{cosine,pearson,adjusted_cosine,jaccard,tfidf,bm25}'::text[]) WITH ORDINALITY AS m(metric, i) ORDER BY i;
+
+CREATE VIEW big_view AS SELECT * FROM big;
+SELECT metric, (SELECT format('%s users, %s differ', count(*), count(*) FILTER (WHERE a IS DISTINCT FROM b)) FROM pm_similar_users('big', 77, 20, weight_col => 'w', metric => metric) AS a FULL JOIN pm_similar_users('big_view', 77, 20, weight_col => 'w', metric => metric) AS b USING (rank)),
+    (SELECT format('%s items, %s differ', count(*), count(*) FILTER (WHERE a IS DISTINCT FROM b)) FROM pm_similar_items('big', 77, 5, weight_col => 'w', metric => metric) AS a FULL JOIN pm_similar_items('big_view', 77, 5, weight_col => 'w', metric => metric) AS b USING (rank))
+FROM unnest('{cosine,pearson,adjusted_cosine,jaccard}'::text[]) WITH ORDINALITY AS m(metric, i) ORDER BY i;
 
 -- ties go to the smaller id, also where ids come in another order and sort otherwise as text
 CREATE TABLE ties AS SELECT u AS user_id, i AS item_id FROM unnest('{100,9,-3,20,1000}'::int[]) AS u, generate_series(1, 3) AS i;

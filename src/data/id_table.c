@@ -286,6 +286,8 @@ pm_id_table_ids(const PmIdTable *table, const PmField *column, Oid wanted)
 
 	for (int32 code = 0; code < table->count; code++)
 	{
+		if (code % 4096 == 0)
+			(void) pm_interrupted(table->ctx);
 		pm_ids_add(ids, pm_id_table_get(table, code, table->type), false);
 		if (table->kind != PM_ID_INTEGER || ids->as_text)
 			MemoryContextReset(scratch);

@@ -9,6 +9,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_index.h"
+#include "catalog/pg_statistic.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "executor/tuptable.h"
@@ -362,4 +363,29 @@ pm_source_indexed(const PmSource *source, int field)
 
 	relation_close(relation, NoLock);
 	return found;
+}
+
+double
+pm_source_distinct(const PmSource *source, int field)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(source->relation));
+	double		rows = 0;
+	double		distinct = 0;
+
+	if (!HeapTupleIsValid(tuple))
+		return 0;
+	rows = ((Form_pg_class) GETSTRUCT(tuple))->reltuples;
+	ReleaseSysCache(tuple);
+	for (int inherited = 1; inherited >= 0 && distinct == 0; inherited--)
+	{
+		tuple = SearchSysCache3(STATRELATTINH, ObjectIdGetDatum(source->relation),
+								Int16GetDatum(source->fields[field].number),
+								BoolGetDatum(inherited == 1));
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		distinct = ((Form_pg_statistic) GETSTRUCT(tuple))->stadistinct;
+		ReleaseSysCache(tuple);
+	}
+	/* a share of the rows where it is negative */
+	return distinct >= 0 ? distinct : rows > 0 ? -distinct * rows : 0;
 }

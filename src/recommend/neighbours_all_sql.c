@@ -71,7 +71,7 @@ neighbour_value(const PmStream *stream, int64 row, int column, bool *isnull)
 /* Why there is no row, or fewer than one would think. */
 static void
 say_what_was_skipped(const NeighbourCall *call, const PmSource *source,
-					 const PmInteractions *interactions, int64 found)
+					 const PmInteractions *interactions, int64 elements, int64 found)
 {
 	const char *one = call->items ? "items" : "users";
 
@@ -80,7 +80,7 @@ say_what_was_skipped(const NeighbourCall *call, const PmSource *source,
 				(errmsg("%lld of %lld rows of %s have NULL in a column that is read, and were left out",
 						(long long) interactions->rows_null, (long long) interactions->rows_read,
 						source->name)));
-	if (pm_csr_count(&interactions->matrix) == 0)
+	if (elements == 0)
 		ereport(NOTICE, (errmsg("%s has no rows that count", source->name)));
 	else if (found == 0)
 		ereport(NOTICE,
@@ -105,6 +105,7 @@ pm_neighbours_all(PG_FUNCTION_ARGS)
 	PmNeighbours neighbours;
 	PmIdTable  *table;
 	PmSource   *source;
+	int64		elements;
 	int			id_column;
 
 	pm_stream_check(fcinfo);
@@ -126,6 +127,10 @@ pm_neighbours_all(PG_FUNCTION_ARGS)
 	pm_neighbour_prepare(ctx, call, interactions, &neighbours);
 	all = MemoryContextAllocZero(pm_host_memory(ctx), sizeof(AllNeighbours));
 	pm_host_check(ctx, pm_neighbours_of_rows(ctx, &neighbours, call->k, &all->offsets, &all->list));
+	elements = pm_csr_count(neighbours.rows);
+	/* not while rows are fetched */
+	pm_csr_release(ctx, (PmCsr *) neighbours.rows);
+	pm_csr_release(ctx, (PmCsr *) neighbours.columns);
 	pm_neighbours_release(ctx, &neighbours);
 	table = pm_neighbour_ids(call, interactions);
 	all->count = table->count;
@@ -134,6 +139,6 @@ pm_neighbours_all(PG_FUNCTION_ARGS)
 	all->last = MemoryContextAllocZero(pm_host_memory(ctx), sizeof(int32));
 	all->stream.count = all->offsets[all->count];
 	all->stream.value = neighbour_value;
-	say_what_was_skipped(call, source, interactions, all->stream.count);
+	say_what_was_skipped(call, source, interactions, elements, all->stream.count);
 	return pm_stream_return(fcinfo, ctx, &all->stream);
 }

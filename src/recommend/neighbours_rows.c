@@ -74,8 +74,9 @@ find_batches(PmContext *ctx, Batch *batch, int32_t batch_rows, int64_t *offsets,
 		PM_TRY(pm_reserve(ctx, "the neighbours", (size_t) offsets[batch->first + left],
 						  sizeof(PmNeighbour), list, &capacity));
 		for (int32_t i = 0; i < left; i++)
-			memcpy(*list + offsets[batch->first + i], batch->lists + (size_t) i * batch->k,
-				   (size_t) batch->counts[i] * sizeof(PmNeighbour));
+			if (batch->counts[i] > 0)
+				memcpy(*list + offsets[batch->first + i], batch->lists + (size_t) i * batch->k,
+					   (size_t) batch->counts[i] * sizeof(PmNeighbour));
 		pm_progress(ctx, "neighbours", (double) (batch->first + left) / rows);
 		if (left < batch_rows)
 			break;

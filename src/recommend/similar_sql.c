@@ -5,8 +5,7 @@
  *
  * Where indexes find the rows, only what the answer depends on is read: what
  * the one has, who has any of that, and, where a similarity depends on all
- * that those have, the rest of them.  The planner may still read the table,
- * where they are many.
+ * that those have, the rest of them.  Where they are many, the table is read.
  */
 #include "postgres.h"
 
@@ -14,8 +13,15 @@
 
 #include "recommend_sql.h"
 
-/* More to look up than this, and the table is read. */
-#define MAX_CANDIDATES 1000000
+/*
+ * The table is read where more than this share of all there are, or more than
+ * so many, would have to be looked up.
+ */
+#define LOOKED_UP_SHARE 0.1
+#define MAX_LOOKED_UP 1000000
+
+/* So many are looked up where it is not known how many there are. */
+#define LOOKED_UP_BLINDLY 1000
 
 /* A question about one. */
 typedef struct SimilarCall
@@ -78,6 +84,16 @@ can_read_some(const SimilarCall *call)
 		pm_source_indexed(call->source, call->own) && pm_source_indexed(call->source, call->other);
 }
 
+/* Is it cheaper to look up the rows of these than to read the table? */
+static bool
+worth_looking_up(const SimilarCall *call, int column, const PmIdTable *ids)
+{
+	double		all = pm_source_distinct(call->source, column);
+
+	return ids->count <= LOOKED_UP_BLINDLY ||
+		(ids->count <= MAX_LOOKED_UP && ids->count <= LOOKED_UP_SHARE * all);
+}
+
 /* The rows that the answer depends on, or all; NULL where the id has none. */
 static PmInteractions *
 read_interactions(const SimilarCall *call, Datum id)
@@ -93,13 +109,15 @@ read_interactions(const SimilarCall *call, Datum id)
 	others = read_ids(call, call->other, call->own, one);
 	if (others->count == 0)
 		return NULL;
-	if (call->common.options.metric == PM_NEIGHBOUR_PEARSON && others->count <= MAX_CANDIDATES)
-		return read_rows(call, call->other, others);
-	candidates = others->count > MAX_CANDIDATES ? NULL :
-		read_ids(call, call->own, call->other, others);
-	if (candidates == NULL || candidates->count > MAX_CANDIDATES)
-		return pm_interactions_load(call->ctx, call->source, &call->common.spec);
-	return read_rows(call, call->own, candidates);
+	if (worth_looking_up(call, call->other, others))
+	{
+		if (call->common.options.metric == PM_NEIGHBOUR_PEARSON)
+			return read_rows(call, call->other, others);
+		candidates = read_ids(call, call->own, call->other, others);
+		if (worth_looking_up(call, call->own, candidates))
+			return read_rows(call, call->own, candidates);
+	}
+	return pm_interactions_load(call->ctx, call->source, &call->common.spec);
 }
 
 /* Why there is no row. */
