@@ -7,10 +7,9 @@
 
 #include <stdlib.h>
 
-#include "fault_device.h"
 #include "golden/ranking_metrics.h"
-#include "kmeans_cases.h"
 #include "pm_rng.h"
+#include "recommend_cases.h"
 #include "test.h"
 
 static PmDevice *device;
@@ -419,9 +418,7 @@ cancelled_and_out_of_memory(void)
 int
 main(void)
 {
-	PmDevice	devices[2];
-
-	device = &devices[test_devices(devices, 2) - 1];
+	device = recommend_device();
 	TEST(by_hand);
 	TEST(not_defined);
 	TEST(like_plain);
