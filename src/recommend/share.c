@@ -10,7 +10,7 @@
 #include "pm_parallel.h"
 
 /* Nanoseconds of a turn, and of an item beside what its step says. */
-#define TURN 20000000
+#define TURN 10000000
 #define ITEM_TIME 20
 
 typedef struct Sharing

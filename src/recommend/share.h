@@ -3,7 +3,7 @@
  *		Work on items of very different size, shared among threads.
  *
  * Each thread works on an item of its own and takes the next one when it has
- * done with it.  After a turn of some 20 ms all come back, so that the host
+ * done with it.  After a turn of some 10 ms all come back, so that the host
  * can be asked whether to go on; an item that takes longer goes on in the
  * next turn.  An item's result must depend on the item alone.
  */
