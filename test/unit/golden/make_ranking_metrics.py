@@ -2,7 +2,7 @@
 
     python make_ranking_metrics.py > ranking_metrics.h
 
-Users, their lists and test items are those of test/unit/test_ranking_metrics.c,
+Users, their lists and test items are those of test/unit/test_ranking_golden.c,
 made from the same xorshift numbers; the NDCG of each user is scikit-learn's
 ndcg_score(k=K) over all items, of which those in the list score K, K - 1, ...
 and all others 0.
