@@ -22,4 +22,11 @@ extern void pm_ease_score(const float *weights, int32_t items, int64_t count,
 						  const int32_t *taken, const float *values,
 						  float *scores);
 
+/*
+ * Of each row the `keep` weights that are farthest from 0, the first of equal
+ * ones, as a sparse matrix from the arena; pm_slim_score() takes it.
+ */
+extern PmStatus pm_ease_keep(PmContext *ctx, const float *weights,
+							 int32_t items, int32_t keep, PmCsr *kept);
+
 #endif							/* PM_EASE_H */

@@ -219,6 +219,50 @@ scores(void)
 	}
 }
 
+/* An element is kept where fewer than `keep` of its row come before it. */
+static void
+kept_weights(void)
+{
+	enum
+	{
+		N = 57
+	};
+	float		weights[N * N];
+
+	for (int i = 0; i < N * N; i++)
+		weights[i] = i % N == i / N || i % 11 == 0 ? 0 : (float) ((i * 37 + i / 91) % 23 - 11);
+	for (int keep = 1; keep < 2 * N; keep += 8)
+		for (int t = 0; t < 2; t++)
+		{
+			PmCsr		kept;
+			PmContext	ctx;
+			int64_t		at = 0;
+
+			fault_context(&ctx, t == 0 ? NULL : device, 0, 1 + t, NULL);
+			CHECK_STATUS(&ctx, pm_ease_keep(&ctx, weights, N, keep, &kept), PM_OK);
+			for (int i = 0; i < N * N; i++)
+			{
+				const float *row = weights + i / N * N;
+				int			before = 0;
+
+				if (i % N == 0)
+					CHECK_INT(kept.offsets[i / N], at);
+				for (int j = 0; j < N; j++)
+					before += fabsf(row[j]) > fabsf(row[i % N]) || (fabsf(row[j]) == fabsf(row[i % N]) && j < i % N);
+				if (row[i % N] == 0 || before >= keep)
+					continue;
+				CHECK(kept.indices[at] == i % N && kept.values[at] == row[i % N]);
+				at++;
+			}
+			CHECK_INT(pm_csr_count(&kept), at);
+			pm_csr_release(&ctx, &kept);
+			CHECK_STATUS(&ctx, pm_ease_keep(&ctx, weights, N, 0, &kept), PM_INVALID);
+			CHECK_TEXT(ctx.message, "keep = 0 is less than 1");
+			CHECK_INT(pm_arena_used(ctx.arena), 0);
+			pm_arena_destroy(ctx.arena);
+		}
+}
+
 static void
 bad_input(void)
 {
@@ -313,6 +357,7 @@ main(void)
 	TEST(like_the_formula);
 	TEST(any_threads);
 	TEST(scores);
+	TEST(kept_weights);
 	TEST(bad_input);
 	TEST(faults);
 	return test_report();
