@@ -75,33 +75,43 @@ sort_pass(PmContext *ctx, int64_t n, const PmRanked *from, PmRanked *to,
 	return PM_OK;
 }
 
+/* Sort *from by way of *to; where the rows end up is *from. */
+static PmStatus
+sort_passes(PmContext *ctx, int64_t n, PmRanked **from, PmRanked **to,
+			int64_t (*counts)[DIGITS])
+{
+	PM_TRY(count_digits(ctx, n, *from, counts));
+	for (int pass = 0; pass < PASSES; pass++)
+	{
+		PmRanked   *sorted = *to;
+
+		if (counts[pass][digit((*from)[0].key, pass)] == n)
+			continue;
+		PM_TRY(sort_pass(ctx, n, *from, *to, pass, counts[pass]));
+		*to = *from;
+		*from = sorted;
+	}
+	return PM_OK;
+}
+
 PmStatus
 pm_rank_sort(PmContext *ctx, int64_t n, PmRanked **ranked)
 {
-	PmRanked   *from = *ranked;
-	PmRanked   *to;
-	int64_t		(*counts)[DIGITS];
+	PmRanked   *to = NULL;
+	int64_t		(*counts)[DIGITS] = NULL;
+	PmStatus	status;
 
 	if (n <= FEW)
 	{
-		sort_few(from, n);
+		sort_few(*ranked, n);
 		return PM_OK;
 	}
-	PM_TRY(pm_alloc(ctx, "the ranking", n, sizeof(PmRanked), &to));
-	PM_TRY(pm_alloc_zero(ctx, "the ranking", PASSES, sizeof(*counts), &counts));
-	PM_TRY(count_digits(ctx, n, from, counts));
-	for (int pass = 0; pass < PASSES; pass++)
-	{
-		PmRanked   *sorted = to;
-
-		if (counts[pass][digit(from[0].key, pass)] == n)
-			continue;
-		PM_TRY(sort_pass(ctx, n, from, to, pass, counts[pass]));
-		to = from;
-		from = sorted;
-	}
-	*ranked = from;
+	status = pm_alloc(ctx, "the ranking", n, sizeof(PmRanked), &to);
+	if (status == PM_OK)
+		status = pm_alloc_zero(ctx, "the ranking", PASSES, sizeof(*counts), &counts);
+	if (status == PM_OK)
+		status = sort_passes(ctx, n, ranked, &to, counts);
 	pm_release(ctx, to);
 	pm_release(ctx, counts);
-	return PM_OK;
+	return status;
 }
