@@ -140,6 +140,8 @@ value($node, q{
 	CREATE EXTENSION precmkt SCHEMA apart;
 	CREATE TABLE public.points AS SELECT i AS id, i % 7 AS a, i % 5 AS b, now() - i * interval '1 day' AS ts, i::numeric AS amount,
 		i * 31 % 17 < 8 AS high, i / 200.0::float8 AS share FROM generate_series(1, 200) AS i;
+	CREATE INDEX ON public.points (a);
+	CREATE INDEX ON public.points (b);
 	CREATE SCHEMA "Another ""one"""}, @owned);
 pass('the owner of a database installs the extension');
 # a trusted extension's objects are the superuser's, and so is moving them
@@ -203,6 +205,11 @@ my @calls = (
 	"SELECT count(*) > 3 FROM $x.pm_lift('$from', 'high', 'a')",
 	"SELECT count(*) > 0 FROM $x.pm_calibration((SELECT '$from'::regclass), 'high', 'share')",
 	"SELECT count(*) > 3 FROM $x.pm_leakage_check('$from', 'high')",
+	"SELECT count(*) > 0 FROM $x.pm_similar_users('$from', 3, 5, 'a', 'b')",
+	"SELECT count(*) > 0 FROM $x.pm_similar_users('$from', 3, 5, 'a', 'b', NULL, 'tfidf')",
+	"SELECT count(*) > 0 FROM $x.pm_similar_items('$from', 3, 5, 'a', 'b', 'amount')",
+	"SELECT count(*) > 0 FROM $x.pm_neighbours_all('$from', 'item', 5, 'a', 'b')",
+	"SELECT count(*) > 0 FROM $x.pm_neighbours_all('$from', 'user', 5, 'a', 'b', NULL, 'cosine', '{}', NULL::int)",
 	"SELECT count(*) > 5 FROM $x.pm_demo_shop('tiny_shop', users => 20, products => 20, days => 10)",
 );
 my %called;
