@@ -32,7 +32,11 @@ sub threads
 		next if $task =~ m{/$pid$};
 		# a thread may end between the glob and here
 		open(my $status, '<', "$task/status") or next;
-		push @blocked, $1 if (join('', <$status>) // '') =~ /^SigBlk:\s+([0-9a-f]+)/m;
+		my $lines = join('', <$status>) // '';
+		# of one that is ending the kernel shows no signals any more, not even
+		# those that the process catches
+		next unless $lines =~ /^SigCgt:\s+0*[1-9a-f]/m;
+		push @blocked, $1 if $lines =~ /^SigBlk:\s+([0-9a-f]+)/m;
 	}
 	return @blocked;
 }
