@@ -86,6 +86,14 @@ extern void pm_label_check_type(const PmField *field);
 extern uint8_t pm_convert_label(const PmConverter *converter, Datum value);
 
 /*
+ * A row's weight, 0 for NULL: such a row does not count.  A converter of
+ * another class than number, a weight below 0 is an ERROR.
+ */
+extern void pm_weight_check_type(const PmConverter *converter);
+extern float pm_convert_weight(const PmConverter *converter, Datum value,
+							   bool isnull);
+
+/*
  * When something was, for ordering: days since 2000-01-01 of a date or
  * timestamp, or a number as it is; another type is an ERROR.
  */

@@ -126,20 +126,6 @@ group_of(Evaluation *evaluation, Datum value, bool isnull)
 	return code + 1;
 }
 
-/* The row's weight; 0 where it does not count. */
-static float
-weight_of(Evaluation *evaluation, Datum value, bool isnull)
-{
-	float		weight = isnull ? 0 : pm_convert_number(&evaluation->weight, value);
-
-	if (weight < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("weight column \"%s\" contains %g", evaluation->weight.name, weight),
-				 errhint("Weights are 0 or more.")));
-	return weight;
-}
-
 static void
 take_row(void *argument, Datum *values, bool *nulls)
 {
@@ -153,7 +139,8 @@ take_row(void *argument, Datum *values, bool *nulls)
 	evaluation->rows_read++;
 	if (evaluation->weight_at >= 0)
 	{
-		weight = weight_of(evaluation, values[evaluation->weight_at], nulls[evaluation->weight_at]);
+		weight = pm_convert_weight(&evaluation->weight, values[evaluation->weight_at],
+								   nulls[evaluation->weight_at]);
 		if (weight == 0)
 		{
 			evaluation->skipped_weight++;
@@ -209,10 +196,7 @@ bind_columns(Evaluation *evaluation, const EvaluateCall *call,
 		columns[count++] = pm_source_find(source, call->weight_col);
 		pm_converter_init(&evaluation->weight, &source->fields[columns[count - 1]], NULL, memory);
 		evaluation->weight.row = &evaluation->rows_read;
-		if (evaluation->weight.class != PM_COLUMN_NUMBER)
-			ereport(ERROR,
-					(errcode(ERRCODE_DATATYPE_MISMATCH),
-					 errmsg("weight column \"%s\" must be a number", call->weight_col)));
+		pm_weight_check_type(&evaluation->weight);
 	}
 	if (call->group_col != NULL)
 	{

@@ -374,12 +374,7 @@ take_scanned_row(void *argument, Datum *values, bool *nulls)
 	training->rows_read++;
 	if (training->call->weight_col != NULL)
 	{
-		weight = nulls[at] ? 0 : pm_convert_number(&pass->weight, values[at]);
-		if (weight < 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("weight column \"%s\" contains %g", pass->weight.name, weight),
-					 errhint("Weights are 0 or more.")));
+		weight = pm_convert_weight(&pass->weight, values[at], nulls[at]);
 		if (weight == 0)
 		{
 			training->skipped_weight++;
@@ -469,10 +464,7 @@ bind_extras(FtrlPass *pass, const PmSource *source, const PmField *label,
 	{
 		wanted[count++] = pm_source_find(source, call->weight_col);
 		pm_converter_init(&pass->weight, &source->fields[wanted[count - 1]], NULL, memory);
-		if (pass->weight.class != PM_COLUMN_NUMBER)
-			ereport(ERROR,
-					(errcode(ERRCODE_DATATYPE_MISMATCH),
-					 errmsg("weight column \"%s\" must be a number", call->weight_col)));
+		pm_weight_check_type(&pass->weight);
 		pass->weight.row = &pass->training->rows_read;
 	}
 	wanted[count++] = (int) (label - source->fields);

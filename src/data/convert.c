@@ -380,6 +380,28 @@ pm_convert_label(const PmConverter *converter, Datum value)
 }
 
 void
+pm_weight_check_type(const PmConverter *converter)
+{
+	if (converter->class != PM_COLUMN_NUMBER)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("weight column \"%s\" must be a number", converter->name)));
+}
+
+float
+pm_convert_weight(const PmConverter *converter, Datum value, bool isnull)
+{
+	float		weight = isnull ? 0 : pm_convert_number(converter, value);
+
+	if (unlikely(weight < 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("weight column \"%s\" contains %g", converter->name, weight),
+				 errhint("Weights are 0 or more.")));
+	return weight;
+}
+
+void
 pm_moment_check_type(const PmField *field)
 {
 	switch (pm_column_class(field))

@@ -150,11 +150,7 @@ pm_frame_begin(PmContext *ctx, const PmFrameSpec *spec)
 	if (spec->weight != NULL)
 	{
 		init_extra(builder, &builder->weight, spec->weight);
-		if (builder->weight.class != PM_COLUMN_NUMBER)
-			ereport(ERROR,
-					(errcode(ERRCODE_DATATYPE_MISMATCH),
-					 errmsg("weight column \"%s\" must be a number",
-							spec->weight->name)));
+		pm_weight_check_type(&builder->weight);
 	}
 	if (spec->label != NULL)
 	{
@@ -374,17 +370,8 @@ add_category(PmFrameBuilder *builder, ColumnSlot *slot, Datum value,
 static bool
 add_weight(PmFrameBuilder *builder, Datum value, bool isnull)
 {
-	float		weight;
+	float		weight = pm_convert_weight(&builder->weight, value, isnull);
 
-	if (isnull)
-		return false;
-	weight = pm_convert_number(&builder->weight, value);
-	if (weight < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("weight column \"%s\" contains %g", builder->weight.name,
-						weight),
-				 errhint("Weights are 0 or more.")));
 	builder->frame->weights[builder->frame->n] = weight;
 	return weight > 0;
 }
