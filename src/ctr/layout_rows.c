@@ -7,11 +7,11 @@
 
 #include <string.h>
 
-#include "pm_device.h"
+#include "pm_parallel.h"
 
-/* Rows that a task converts, and tasks between two looks for interrupts. */
+/* Rows that a task converts, and what a part of a row takes, in nanoseconds. */
 #define TASK_ROWS 4096
-#define TASKS_AT_ONCE 64
+#define PART_TIME 5.0
 
 /* Where the rows of one part of the split go. */
 typedef struct Side
@@ -30,7 +30,6 @@ typedef struct Conversion
 	const CtrTable *table;
 	Side		sides[2];		/* training, held out */
 	int64_t    *held_out_before;	/* a task's first row: so many before it */
-	int64_t		first_task;		/* of those that run now */
 } Conversion;
 
 static inline int
@@ -123,10 +122,9 @@ convert_row(const Conversion *conversion, int64_t row, const Side *side,
 }
 
 static void
-convert_rows(int64_t index, int lane, void *argument)
+convert_rows(int64_t task, int lane, void *argument)
 {
 	Conversion *conversion = argument;
-	int64_t		task = conversion->first_task + index;
 	int64_t		begin = task * TASK_ROWS;
 	int64_t		end = begin + TASK_ROWS;
 	int64_t		next[2];
@@ -142,28 +140,6 @@ convert_rows(int64_t index, int lane, void *argument)
 
 		convert_row(conversion, row, &conversion->sides[side], next[side]++);
 	}
-}
-
-/* Run all tasks, in threads where there are any. */
-static PmStatus
-run_tasks(Conversion *conversion, int64_t tasks)
-{
-	PmContext  *ctx = conversion->ctx;
-
-	for (int64_t first = 0; first < tasks; first += TASKS_AT_ONCE)
-	{
-		int64_t		count = tasks - first < TASKS_AT_ONCE ? tasks - first : TASKS_AT_ONCE;
-
-		if (pm_interrupted(ctx))
-			return pm_fail(ctx, PM_CANCELLED, "cancelled");
-		conversion->first_task = first;
-		if (ctx->device != NULL)
-			ctx->device->parallel_for(ctx, count, convert_rows, conversion);
-		else
-			for (int64_t i = 0; i < count; i++)
-				convert_rows(i, 0, conversion);
-	}
-	return PM_OK;
 }
 
 /* The rows of a set, whose lengths differ: one after the other. */
@@ -241,7 +217,8 @@ pm_ctr_layout_rows(PmContext *ctx, const CtrLayout *layout,
 	PM_TRY(count_held_out(&conversion, tasks, &held));
 	PM_TRY(allocate_side(&conversion, &conversion.sides[0], train, table->n - held));
 	PM_TRY(allocate_side(&conversion, &conversion.sides[1], held_out, held));
-	PM_TRY(run_tasks(&conversion, tasks));
+	PM_TRY(pm_parallel(ctx, "converting rows", tasks, PART_TIME * TASK_ROWS * (layout->part_count + 1),
+					   convert_rows, &conversion));
 	for (int i = 0; i < layout->part_count; i++)
 		if (layout->parts[i].visible && layout->parts[i].kind == CTR_SET)
 		{
